@@ -1,0 +1,1 @@
+"""What a human is asked: questions and permissions, kept as rows that outlive the process."""

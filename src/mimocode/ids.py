@@ -1,0 +1,56 @@
+"""Ids in the wire's form: a prefix, ``_``, 12 hex digits of time, 14 base-62 characters.
+
+The time is milliseconds × 4096 plus a counter, cut to 48 bits, so ids made by one process ascend strictly,
+also within a millisecond. Clients sort messages and parts by id. Session ids descend with time instead.
+"""
+
+import hashlib
+import secrets
+import threading
+import time
+from typing import Literal
+
+Prefix = Literal["ses", "msg", "prt", "que", "per", "evt", "prj", "tool"]
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_MASK = (1 << 48) - 1
+_TAIL = 14
+_lock = threading.Lock()
+_last = 0
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def _tick() -> int:
+    global _last
+    with _lock:
+        _last = max(_last + 1, now_ms() << 12)
+        return _last
+
+
+def _base62(number: int) -> str:
+    digits: list[str] = []
+    for _ in range(_TAIL):
+        number, digit = divmod(number, 62)
+        digits.append(_ALPHABET[digit])
+    return "".join(digits)
+
+
+def ascending(prefix: Prefix) -> str:
+    """A new id, greater than every id of its prefix this process made before."""
+    return f"{prefix}_{_tick() & _MASK:012x}{_base62(secrets.randbits(84))}"
+
+
+def descending(prefix: Prefix) -> str:
+    """A new id, smaller than every id of its prefix this process made before."""
+    return f"{prefix}_{~_tick() & _MASK:012x}{_base62(secrets.randbits(84))}"
+
+
+def derived(prefix: Prefix, origin: str, discriminator: str = "") -> str:
+    """The one id of this prefix that belongs to `origin` (any id): the same input gives the same id, for ever."""
+    stamp = origin.partition("_")[2][:12]
+    digest = hashlib.sha256(f"{prefix}\0{origin}\0{discriminator}".encode()).digest()
+    return f"{prefix}_{stamp}{_base62(int.from_bytes(digest[:11], 'big'))}"

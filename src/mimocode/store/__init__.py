@@ -1,0 +1,1 @@
+"""Rows on disk: a SQLite file, its dialect and its migrations."""

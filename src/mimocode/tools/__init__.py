@@ -1,0 +1,1 @@
+"""What the model can do. One module and one description (.md) for each tool."""

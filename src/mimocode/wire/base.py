@@ -1,0 +1,30 @@
+"""The base of every type that crosses the wire."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+JsonObject = dict[str, Any]
+"""A JSON object whose shape is somebody else's to say."""
+
+
+class Wire(BaseModel):
+    """An immutable value, spelled as clients spell it.
+
+    Absent and ``None`` are the same thing: a field that is ``None`` is left out of the JSON. Unknown fields
+    are ignored on input, as the reference server does.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    def encode(self) -> bytes:
+        """UTF-8 JSON, without absent fields."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True, by_alias=True)
+
+    def plain(self) -> JsonObject:
+        """The same as Python values that `json.dumps` takes."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def but(self, **changes: object) -> Self:
+        """A copy with some fields changed; the new values are trusted, not validated."""
+        return self.model_copy(update=changes)
