@@ -1,0 +1,114 @@
+"""What a model is told before and around a conversation: the system prompt and the reminders. Pure.
+
+A provider's cache keeps the longest prefix that did not change, so a system prompt goes from what changes least to
+what changes most: the agent's text, the project's instructions, the environment with today's date, the prompt's own.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from mimocode.wire.agent import Agent
+
+TextName = Literal["coder", "plan", "build", "title", "compaction", "summary", "max-steps", "structured", "init"]
+"""`coder` is the system prompt of agents without one of their own. `plan` and `build` go with the user message of a
+turn of that agent (`build` after `plan` only), `max-steps` with the last call of a turn that has used up its steps,
+`structured` into the system prompt of a turn that must end in JSON. `title`, `compaction` and `summary` are the
+system prompts of those agents. `init` is the template of the command.
+"""
+
+INTERRUPTED = (
+    "[Tool execution was interrupted: the server stopped while the tool ran. It may have taken effect in part or in"
+    " whole. Look at how things stand before you run it again.]"
+)
+"""The output of a tool that was running when the process died."""
+
+SUMMARISE = "Summarise the conversation above, as your instructions say."
+"""The user's words at the end of what the compaction agent reads."""
+
+SUMMARISED = "What did we do so far?"
+"""The user's words that a summary answers, in the history of every later call."""
+
+CONTINUE = "Go on with the next step if there is one. If everything is done, or you need a decision, say so and stop."
+"""The user's words after a compaction in the middle of a turn."""
+
+
+@cache
+def text(name: TextName) -> str:
+    """One of the texts kept beside this module, without the newline at its end."""
+    return (files("mimocode.turn") / "prompts" / f"{name}.md").read_text(encoding="utf-8").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A file the user wrote for agents: `source` is its path as the model is shown it."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where a turn works. `worktree` is the project's root; `today` counts in days, so that prefixes stay cacheable."""
+
+    directory: Path
+    worktree: Path
+    git: bool
+    today: date
+    platform: str = sys.platform
+
+
+def system(
+    agent: Agent,
+    environment: Environment,
+    *,
+    instructions: Sequence[Instruction] = (),
+    structured: bool = False,
+    own: str | None = None,
+) -> str:
+    """The system prompt of a turn. `own` is the ``system`` of the prompt itself."""
+    return _joined(
+        [
+            agent.prompt or text("coder"),
+            *(f"Instructions from: {each.source}\n{each.text.strip()}" for each in instructions),
+            _described(environment),
+            text("structured") if structured else "",
+            own or "",
+        ]
+    )
+
+
+def _described(environment: Environment) -> str:
+    return "\n".join(
+        [
+            "Here is some information about the environment you are running in:",
+            "<env>",
+            f"  Working directory: {environment.directory}",
+            f"  Workspace root folder: {environment.worktree}",
+            f"  Is directory a git repo: {'yes' if environment.git else 'no'}",
+            f"  Platform: {environment.platform}",
+            f"  Today's date: {environment.today.isoformat()}",
+            "</env>",
+        ]
+    )
+
+
+def reminder(agent: str, before: str | None) -> str | None:
+    """What goes with a user message to `agent` when the turn before it was answered by agent `before`, if anything."""
+    if agent == "plan":
+        return text("plan")
+    return text("build") if before == "plan" else None
+
+
+def summary(body: str) -> str:
+    """A compaction's summary as the later calls read it."""
+    return f"<summary>\n{body.strip()}\n</summary>"
+
+
+def _joined(blocks: Iterable[str]) -> str:
+    return "\n\n".join(block.strip() for block in blocks if block.strip())
