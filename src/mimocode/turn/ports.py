@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from mimocode.wire.ask import QuestionInfo
 from mimocode.wire.base import JsonObject
+from mimocode.wire.event import Body
 from mimocode.wire.message import WithParts
 from mimocode.wire.provider import Model
 from mimocode.wire.session import Todo
@@ -237,6 +238,39 @@ class Tool(Protocol):
 
 Toolbox = Mapping[str, Tool]
 """Tools by name, in the order the model is told of them."""
+
+
+# ── the journal ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something happens: what events are told under, and the turn new messages belong to.
+
+    `turn` numbers the turns of a session from 1, in the order they were admitted; 0 is no turn.
+    """
+
+    directory: str
+    project: str
+    turn: int = 0
+
+
+class Journal(Protocol):
+    """The one place that stores and publishes. An event body is the change it tells of."""
+
+    async def put(self, place: Place, *changes: Body, durable: bool = False) -> None:
+        """Stores the changes in one transaction, then tells them, in order. Completes even if the caller is
+        cancelled. With `durable` it returns only when they would survive a power cut.
+        """
+        ...
+
+    async def keep(self, place: Place, *changes: Body) -> None:
+        """Stores and does not tell: for text whose subscribers already have it as deltas."""
+        ...
+
+    def tell(self, place: Place, *events: Body) -> None:
+        """Publishes what is not stored: deltas, status, errors."""
+        ...
 
 
 # ── the human, and what tools keep ───────────────────────────────────────────────────────────────────────

@@ -45,7 +45,7 @@ class InstanceDisposed(Body):
     directory: str
 
 
-class ProjectUpdated(Project):
+class ProjectUpdated(Project, Body):
     """A project was first seen, or renamed."""
 
     type: ClassVar[str] = "project.updated"
@@ -140,7 +140,7 @@ class PartRemoved(Body):
     partID: str
 
 
-class QuestionAsked(QuestionRequest):
+class QuestionAsked(QuestionRequest, Body):
     """Comes again, with the same id, to every stream that connects while it is pending."""
 
     type: ClassVar[str] = "question.asked"
@@ -161,7 +161,7 @@ class QuestionRejected(Body):
     requestID: str
 
 
-class PermissionAsked(PermissionRequest):
+class PermissionAsked(PermissionRequest, Body):
     """Comes again, with the same id, to every stream that connects while it is pending."""
 
     type: ClassVar[str] = "permission.asked"

@@ -1,0 +1,186 @@
+"""Asks: a row, and a wake-up for who waits on it. The row is the truth; the wake-up is only this process's.
+
+    ask(request)      waiter registered → row read → (none: row inserted, …asked told) → wait → row read
+    reply(id, …)      row settled if nobody was first → …replied told → waiter woken
+    settle_all(…)     every pending ask of a session settled, each with its event
+
+An ask waits for ever. A waiter that is cancelled leaves its row pending: only a reply, an abort or a deletion
+settles it. Everything that affects the life of an ask is in this file.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import anyio
+
+from mimocode.errors import NotFound
+from mimocode.store.queries import Queries
+from mimocode.store.rows import AskRow
+from mimocode.turn.ports import Place
+from mimocode.wire import event
+from mimocode.wire.ask import PermissionAnswer, PermissionReply, PermissionRequest, QuestionReply, QuestionRequest
+
+
+class Ledger(Protocol):
+    """What asks need of the journal."""
+
+    async def put(self, place: Place, *changes: event.Body, durable: bool = False) -> object: ...
+
+    async def settle(self, place: Place, ask_id: str, reply: str, told: event.Body) -> bool: ...
+
+
+DISMISSED = "null"
+"""The stored reply of a question that was dismissed, or whose turn was aborted."""
+
+
+class Asks:
+    """Questions and permissions that wait for a human."""
+
+    def __init__(self, ledger: Ledger, queries: Queries) -> None:
+        self._ledger = ledger
+        self._queries = queries
+        self._waiters: dict[str, list[anyio.Event]] = {}
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def question(self, place: Place, request: QuestionRequest) -> QuestionReply | None:
+        """Asks, or joins the ask of that id, and waits. None: it was dismissed."""
+        reply = await self._ask(place, event.QuestionAsked.model_construct(**dict(request)))
+        return None if reply == DISMISSED else QuestionReply.model_validate_json(reply)
+
+    async def permission(self, place: Place, request: PermissionRequest) -> PermissionReply:
+        """Asks, or joins the ask of that id, and waits."""
+        reply = await self._ask(place, event.PermissionAsked.model_construct(**dict(request)))
+        return PermissionReply.model_validate_json(reply)
+
+    async def _ask(self, place: Place, asked: event.QuestionAsked | event.PermissionAsked) -> str:
+        async with self._waiting(asked.id) as woken:
+            row = await self._queries.ask(asked.id)
+            if row is None:
+                await self._ledger.put(place, asked, durable=True)
+                await woken.wait()
+            elif row.settled is None:
+                await woken.wait()
+            row = await self._queries.ask(asked.id)
+            if row is None or row.reply is None:
+                # The session went, and its asks with it: whoever deleted it ends this turn as well.
+                raise NotFound("question", asked.id)
+            return row.reply
+
+    @asynccontextmanager
+    async def _waiting(self, ask_id: str) -> AsyncGenerator[anyio.Event]:
+        woken = anyio.Event()
+        self._waiters.setdefault(ask_id, []).append(woken)
+        try:
+            yield woken
+        finally:
+            self._waiters[ask_id].remove(woken)
+            if not self._waiters[ask_id]:
+                del self._waiters[ask_id]
+
+    # ── answering ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def reply_question(self, ask_id: str, reply: QuestionReply) -> None:
+        """Raises `NotFound` when there is no such question, or it was settled before."""
+        row = await self._pending("question", ask_id)
+        told = event.QuestionReplied(sessionID=row.session_id, requestID=ask_id, answers=reply.answers)
+        await self._settle(row, reply.encode().decode(), told)
+
+    async def reject_question(self, ask_id: str) -> None:
+        """Dismisses it. Raises `NotFound` as `reply_question` does."""
+        row = await self._pending("question", ask_id)
+        await self._settle(row, DISMISSED, event.QuestionRejected(sessionID=row.session_id, requestID=ask_id))
+
+    async def reply_permission(
+        self, ask_id: str, reply: PermissionReply, meanwhile: Callable[[PermissionRequest], Awaitable[None]]
+    ) -> None:
+        """Answers; `meanwhile` runs when this was the first answer, before the waiter goes on.
+
+        Raises `NotFound` as `reply_question` does.
+        """
+        row = await self._pending("permission", ask_id)
+        request = PermissionRequest.model_validate_json(row.asked)
+        await self._settle(
+            row, reply.encode().decode(), _permission_replied(row, reply.reply), lambda: meanwhile(request)
+        )
+
+    async def _pending(self, kind: str, ask_id: str) -> AskRow:
+        row = await self._queries.ask(ask_id)
+        if row is None or row.kind != kind:
+            raise NotFound(kind, ask_id, f"{kind.capitalize()} request not found: {ask_id}")
+        if row.settled is not None:
+            raise NotFound(kind, ask_id, f"{kind.capitalize()} request not found: {ask_id} was answered before")
+        return row
+
+    async def _settle(
+        self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        place = await self._place(row)
+        if not await self._ledger.settle(place, row.id, reply, told):
+            raise NotFound(row.kind, row.id, f"{row.kind.capitalize()} request not found: {row.id} was answered before")
+        if meanwhile is not None:
+            await meanwhile()
+        for woken in self._waiters.get(row.id, ()):
+            woken.set()
+
+    async def settle_all(self, session_id: str) -> None:
+        """Dismisses and rejects whatever a session still asks, each with its event: its turn is over."""
+        for row in await self._queries.pending_asks(session_id=session_id):
+            await self._settle_unasked(row)
+
+    async def reject_permissions(self, session_id: str) -> None:
+        """Rejects the permissions a session still asks for: a human refused one of them."""
+        for row in await self._queries.pending_asks(kind="permission", session_id=session_id):
+            await self._settle_unasked(row)
+
+    async def release(self, session_id: str, allowed: Sequence[PermissionRequest]) -> None:
+        """Answers ``once`` to pending permissions that have been allowed meanwhile."""
+        wanted = {request.id for request in allowed}
+        for row in await self._queries.pending_asks(kind="permission", session_id=session_id):
+            if row.id in wanted:
+                await self._settle_if_first(row, PermissionReply(reply="once").encode().decode(), "once")
+
+    async def _settle_unasked(self, row: AskRow) -> None:
+        if row.kind == "question":
+            place = await self._place(row)
+            told = event.QuestionRejected(sessionID=row.session_id, requestID=row.id)
+            await self._ledger.settle(place, row.id, DISMISSED, told)
+            for woken in self._waiters.get(row.id, ()):
+                woken.set()
+        else:
+            await self._settle_if_first(row, PermissionReply(reply="reject").encode().decode(), "reject")
+
+    async def _settle_if_first(self, row: AskRow, reply: str, answer: PermissionAnswer) -> None:
+        await self._ledger.settle(await self._place(row), row.id, reply, _permission_replied(row, answer))
+        for woken in self._waiters.get(row.id, ()):
+            woken.set()
+
+    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def questions(self, directory: str | None = None) -> list[QuestionRequest]:
+        """Pending questions, oldest first."""
+        rows = await self._queries.pending_asks(kind="question", directory=directory)
+        return [QuestionRequest.model_validate_json(row.asked) for row in rows]
+
+    async def permissions(self, directory: str | None = None, session_id: str | None = None) -> list[PermissionRequest]:
+        """Pending permissions, oldest first."""
+        rows = await self._queries.pending_asks(kind="permission", directory=directory, session_id=session_id)
+        return [PermissionRequest.model_validate_json(row.asked) for row in rows]
+
+    async def pending_events(self, directory: str | None = None) -> list[tuple[Place, event.Body]]:
+        """What a new subscriber is told again, oldest first, each with where it was asked."""
+        found: list[tuple[Place, event.Body]] = []
+        for row in await self._queries.pending_asks(directory=directory):
+            asked = event.QuestionAsked if row.kind == "question" else event.PermissionAsked
+            found.append((await self._place(row), asked(**json.loads(row.asked))))
+        return found
+
+    async def _place(self, row: AskRow) -> Place:
+        session = await self._queries.session(row.session_id)
+        return Place(directory=row.directory, project=session.projectID if session else "global")
+
+
+def _permission_replied(row: AskRow, answer: PermissionAnswer) -> event.PermissionReplied:
+    return event.PermissionReplied(sessionID=row.session_id, requestID=row.id, reply=answer)

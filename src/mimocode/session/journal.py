@@ -1,0 +1,160 @@
+"""Write, then tell. The one place that stores and publishes; an event's body is the change it tells of."""
+
+from collections.abc import Sequence
+
+from mimocode import ids
+from mimocode.bus.local import Bus
+from mimocode.store.rows import EndTurn, Op, Put, Remove, Removed, Settle, Table
+from mimocode.store.sqlite import SqliteFile
+from mimocode.turn.ports import Place
+from mimocode.wire import event
+from mimocode.wire.ask import PermissionRequest, QuestionRequest
+from mimocode.wire.message import Message
+from mimocode.wire.part import Part
+from mimocode.wire.session import Project, Session, Todo
+
+_OF_SESSION: Sequence[Table] = ("part", "message", "turn", "ask", "todo")
+
+
+class Journal:
+    """Fulfils `turn.ports.Journal`; besides, settles asks and ends turns."""
+
+    def __init__(self, file: SqliteFile, bus: Bus) -> None:
+        self._file = file
+        self._bus = bus
+
+    async def put(
+        self, place: Place, *changes: event.Body, durable: bool = False, also: Sequence[Op] = ()
+    ) -> Sequence[int]:
+        """Stores `also` and the changes in one transaction, then tells the changes, in order.
+
+        Returns how many rows each of `also` changed. Raises `Unavailable` when the disk refuses; then nothing
+        was stored and nothing is told.
+        """
+        ops = [*also, *(op for change in changes for op in ops_of(place, change))]
+        counts = await self._file.write(ops, durable=durable, then=lambda _: self.tell(place, *changes))
+        return counts[: len(also)]
+
+    async def keep(self, place: Place, *changes: event.Body) -> None:
+        """Stores the changes and tells nobody."""
+        await self._file.write([op for change in changes for op in ops_of(place, change)])
+
+    def tell(self, place: Place, *events: event.Body) -> None:
+        for body in events:
+            self._bus.publish(place, body)
+
+    async def settle(self, place: Place, ask_id: str, reply: str, told: event.Body) -> bool:
+        """Answers an ask for good, if nobody was first, and tells it. Returns whether this was the first answer."""
+
+        def tell_if_first(counts: Sequence[int]) -> None:
+            if counts[0]:
+                self.tell(place, told)
+
+        op = Settle(ask_id=ask_id, reply=reply, at_ms=ids.now_ms())
+        counts = await self._file.write([op], durable=True, then=tell_if_first)
+        return bool(counts[0])
+
+    async def end_turn(self, session_id: str, turn_id: str, answer: bytes) -> None:
+        """Stores the bytes that everybody who asks for this turn's answer gets from now on."""
+        op = EndTurn(session_id=session_id, turn_id=turn_id, answer=answer, at_ms=ids.now_ms())
+        await self._file.write([op], durable=True)
+
+
+def ops_of(place: Place, change: event.Body) -> list[Op]:  # noqa: C901, PLR0911 - a table, one case for each kind of change
+    """The rows that a change is stored in. Events of nothing stored give none."""
+    match change:
+        case event.SessionCreated(info=info) | event.SessionUpdated(info=info):
+            return [_session(info)]
+        case event.SessionDeleted(sessionID=session_id):
+            gone: list[Op] = [Remove(table, {"session_id": session_id}) for table in _OF_SESSION]
+            return [*gone, Remove("session", {"id": session_id}), Removed(session_id)]
+        case event.MessageUpdated(info=info):
+            return [_message(place, info)]
+        case event.MessageRemoved(sessionID=session_id, messageID=message_id):
+            key = {"session_id": session_id}
+            return [
+                Remove("part", {**key, "message_id": message_id}),
+                Remove("message", {**key, "id": message_id}),
+                Removed(session_id, message_id),
+            ]
+        case event.PartUpdated(part=part):
+            return [_part(part)]
+        case event.PartRemoved(sessionID=session_id, messageID=message_id, partID=part_id):
+            where = {"session_id": session_id, "message_id": message_id, "id": part_id}
+            return [Remove("part", where), Removed(session_id, message_id, part_id)]
+        case event.TodoUpdated(sessionID=session_id, todos=todos):
+            return [_todos(session_id, todos)]
+        case event.QuestionAsked():
+            return [_ask(place, "question", change)]
+        case event.PermissionAsked():
+            return [_ask(place, "permission", change)]
+        case event.ProjectUpdated():
+            return [_project(change)]
+        case _:
+            return []
+
+
+def _session(session: Session) -> Put:
+    return Put(
+        "session",
+        {
+            "id": session.id,
+            "project_id": session.projectID,
+            "directory": session.directory,
+            "path": session.path,
+            "parent_id": session.parentID,
+            "title": session.title,
+            "updated": session.time.updated,
+            "archived": session.time.archived,
+            "data": session.encode().decode(),
+        },
+    )
+
+
+def _message(place: Place, message: Message) -> Put:
+    return Put(
+        "message",
+        {
+            "session_id": message.sessionID,
+            "id": message.id,
+            "turn": place.turn,
+            "created": message.time.created,
+            "role": message.role,
+            "data": message.encode().decode(),
+        },
+    )
+
+
+def _part(part: Part) -> Put:
+    return Put(
+        "part",
+        {
+            "session_id": part.sessionID,
+            "message_id": part.messageID,
+            "id": part.id,
+            "data": part.encode().decode(),
+        },
+    )
+
+
+def _ask(place: Place, kind: str, request: QuestionRequest | PermissionRequest) -> Put:
+    return Put(
+        "ask",
+        {
+            "id": request.id,
+            "kind": kind,
+            "session_id": request.sessionID,
+            "directory": place.directory,
+            "created": ids.now_ms(),
+            "asked": request.encode().decode(),
+        },
+    )
+
+
+def _todos(session_id: str, todos: Sequence[Todo]) -> Put:
+    data = b"[" + b",".join(todo.encode() for todo in todos) + b"]"
+    return Put("todo", {"session_id": session_id, "data": data.decode()})
+
+
+def _project(project: Project) -> Put:
+    return Put("project", {"id": project.id, "created": project.time.created, "data": project.encode().decode()})

@@ -1,0 +1,163 @@
+"""What is read from the rows, as wire types."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
+from mimocode.wire.ask import Rule
+from mimocode.wire.message import MESSAGE, Message, WithParts
+from mimocode.wire.part import PART, Part
+from mimocode.wire.session import Project, Session, Todo
+
+from .rows import AskRow, Page, SessionFilter, TurnRow, Value
+from .sqlite import SqliteFile
+
+_TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo])
+
+
+class Queries:
+    """Reads of one file. Nothing here writes."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+
+    # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def session(self, session_id: str) -> Session | None:
+        rows = await self._file.rows("SELECT data FROM session WHERE id = ?", (session_id,))
+        return Session.model_validate_json(rows[0]["data"]) if rows else None
+
+    async def sessions(self, wanted: SessionFilter) -> list[Session]:
+        conditions: list[tuple[str, Value]] = []
+        for column, value in (
+            ("directory = ?", wanted.directory),
+            ("project_id = ?", wanted.project),
+            ("path = ?", wanted.path),
+            ("parent_id = ?", wanted.parent),
+            ("updated >= ?", wanted.start),
+        ):
+            if value is not None:
+                conditions.append((column, value))
+        if wanted.search:
+            pattern = wanted.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            conditions.append(("title LIKE ? ESCAPE '\\'", f"%{pattern}%"))
+        clauses = [clause for clause, _ in conditions] + (["parent_id IS NULL"] if wanted.roots else [])
+        where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
+        rows = await self._file.rows(
+            f"SELECT data FROM session {where} ORDER BY updated DESC, id LIMIT ?",  # noqa: S608 - our own clauses
+            (*(value for _, value in conditions), wanted.limit),
+        )
+        return [Session.model_validate_json(row["data"]) for row in rows]
+
+    async def projects(self) -> list[Project]:
+        rows = await self._file.rows("SELECT data FROM project ORDER BY created")
+        return [Project.model_validate_json(row["data"]) for row in rows]
+
+    async def project(self, project_id: str) -> Project | None:
+        rows = await self._file.rows("SELECT data FROM project WHERE id = ?", (project_id,))
+        return Project.model_validate_json(rows[0]["data"]) if rows else None
+
+    async def todos(self, session_id: str) -> list[Todo]:
+        rows = await self._file.rows("SELECT data FROM todo WHERE session_id = ?", (session_id,))
+        return _TODOS.validate_json(rows[0]["data"]) if rows else []
+
+    # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def message(self, session_id: str, message_id: str) -> WithParts | None:
+        rows = await self._file.rows(
+            "SELECT id, data FROM message WHERE session_id = ? AND id = ?", (session_id, message_id)
+        )
+        found = await self._with_parts(session_id, rows)
+        return found[0] if found else None
+
+    async def messages(self, session_id: str, page: Page | None = None) -> list[WithParts]:
+        """Oldest first, as clients sort them: by time and id. With a page, its newest `limit` before the cursor."""
+        if page is None:
+            rows = await self._file.rows(
+                "SELECT id, data FROM message WHERE session_id = ? ORDER BY created, id", (session_id,)
+            )
+            return await self._with_parts(session_id, rows)
+        before, cursor = "", tuple[Value, ...]()
+        if page.created is not None:
+            before, cursor = "AND (created, id) < (?, ?)", (page.created, page.id)
+        rows = await self._file.rows(
+            f"SELECT id, data FROM message WHERE session_id = ? {before} ORDER BY created DESC, id DESC LIMIT ?",  # noqa: S608 - our own clauses
+            (session_id, *cursor, page.limit),
+        )
+        return await self._with_parts(session_id, rows[::-1])
+
+    async def history(self, session_id: str, turn: int) -> list[tuple[int, WithParts]]:
+        """All messages up to a turn's, each with its turn's number, in the order the model reads them."""
+        rows = await self._file.rows(
+            "SELECT id, turn, data FROM message WHERE session_id = ? AND turn <= ? ORDER BY turn, born",
+            (session_id, turn),
+        )
+        messages = await self._with_parts(session_id, rows)
+        return [(row["turn"], message) for row, message in zip(rows, messages, strict=True)]
+
+    async def _with_parts(self, session_id: str, rows: Sequence[sqlite3.Row]) -> list[WithParts]:
+        parts: dict[str, list[Part]] = {row["id"]: [] for row in rows}
+        if len(rows) > 200:
+            found = await self._file.rows(
+                "SELECT message_id, data FROM part WHERE session_id = ? ORDER BY id", (session_id,)
+            )
+        elif rows:
+            marks = ", ".join("?" * len(rows))
+            found = await self._file.rows(
+                f"SELECT message_id, data FROM part WHERE session_id = ? AND message_id IN ({marks}) ORDER BY id",  # noqa: S608 - only question marks
+                (session_id, *parts),
+            )
+        else:
+            found = []
+        for row in found:
+            if row["message_id"] in parts:
+                parts[row["message_id"]].append(PART.validate_json(row["data"]))
+        return [WithParts(info=_message(row), parts=parts[row["id"]]) for row in rows]
+
+    # ── turns and asks ───────────────────────────────────────────────────────────────────────────────────
+
+    async def turn(self, session_id: str, turn_id: str) -> TurnRow | None:
+        rows = await self._file.rows(f"{_TURN} WHERE session_id = ? AND id = ?", (session_id, turn_id))
+        return _turn(rows[0]) if rows else None
+
+    async def unfinished_turns(self) -> list[TurnRow]:
+        """In the order they were admitted, session by session."""
+        rows = await self._file.rows(f"{_TURN} WHERE ended IS NULL ORDER BY session_id, number")
+        return [_turn(row) for row in rows]
+
+    async def last_turn_number(self, session_id: str) -> int:
+        rows = await self._file.rows("SELECT max(number) AS last FROM turn WHERE session_id = ?", (session_id,))
+        return rows[0]["last"] or 0
+
+    async def ask(self, ask_id: str) -> AskRow | None:
+        rows = await self._file.rows(f"{_ASK} WHERE id = ?", (ask_id,))
+        return AskRow(**dict(rows[0])) if rows else None
+
+    async def pending_asks(
+        self, *, kind: str | None = None, directory: str | None = None, session_id: str | None = None
+    ) -> list[AskRow]:
+        """Oldest first."""
+        conditions = {"kind": kind, "directory": directory, "session_id": session_id}
+        given = {column: value for column, value in conditions.items() if value is not None}
+        where = "".join(f" AND {column} = ?" for column in given)
+        rows = await self._file.rows(f"{_ASK} WHERE settled IS NULL{where} ORDER BY created, id", tuple(given.values()))
+        return [AskRow(**dict(row)) for row in rows]
+
+    async def approvals(self, project_id: str) -> list[Rule]:
+        rows = await self._file.rows(
+            "SELECT permission, pattern FROM approval WHERE project_id = ? ORDER BY created, pattern", (project_id,)
+        )
+        return [Rule(permission=row["permission"], pattern=row["pattern"], action="allow") for row in rows]
+
+
+_TURN = "SELECT session_id, id, number, kind, digest, request, created, ended, answer FROM turn"
+_ASK = "SELECT id, kind, session_id, directory, asked, settled, reply FROM ask"
+
+
+def _message(row: sqlite3.Row) -> Message:
+    return MESSAGE.validate_json(row["data"])
+
+
+def _turn(row: sqlite3.Row) -> TurnRow:
+    return TurnRow(**dict(row))

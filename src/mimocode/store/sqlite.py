@@ -1,0 +1,214 @@
+"""The SQLite file: one writer thread that commits in groups, read connections beside it.
+
+A write that must survive a power cut is committed with ``synchronous=FULL`` (an fsync, shared by all that wait);
+the others with NORMAL, which a crash of the process does not lose.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from mimocode.errors import Unavailable
+
+from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value
+
+_Result = Sequence[int] | sqlite3.Error
+
+READERS = 2
+BUSY_TIMEOUT_MS = 5_000
+
+
+@dataclass(slots=True)
+class _Write:
+    ops: Sequence[Op]
+    durable: bool
+    done: Callable[[_Result], None]
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection as this module uses them: explicit transactions, WAL, foreign keys off."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+class SqliteFile:
+    """Writes and reads. Open it with `async with`; what was written before the exit is on disk after it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._seq = 0
+        self._full = False
+
+    async def __aenter__(self) -> "SqliteFile":
+        self._writer = await anyio.to_thread.run_sync(connect, self.path)
+        self._seq = self._writer.execute("SELECT seq FROM counter").fetchone()[0]
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            self._queue.put(None)
+            await anyio.to_thread.run_sync(self._thread.join)
+            await anyio.to_thread.run_sync(self._readers.shutdown)
+            for connection in (*self._connections, self._writer):
+                connection.close()
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def write(
+        self, ops: Sequence[Op], *, durable: bool = False, then: Callable[[Sequence[int]], None] | None = None
+    ) -> Sequence[int]:
+        """Does all of `ops` in one transaction and returns how many rows each changed.
+
+        `then` runs on the event loop in the order of commits, also if the caller was cancelled meanwhile.
+        Raises `Unavailable` when the file cannot be written.
+        """
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Sequence[int]] = loop.create_future()
+
+        def settle(result: _Result) -> None:
+            if isinstance(result, sqlite3.Error):
+                if not outcome.done():
+                    outcome.set_exception(self._refused("written", result))
+                return
+            if then is not None:
+                then(result)
+            if not outcome.done():
+                outcome.set_result(result)
+
+        self._queue.put(_Write(ops, durable, lambda result: _hand_over(loop, settle, result)))
+        return await outcome
+
+    def _refused(self, verb: str, error: sqlite3.Error) -> Unavailable:
+        return Unavailable(
+            f"The database {self.path} cannot be {verb}: {error}. Free disk space, or mend its permissions."
+        )
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, last = [first], False
+            while not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    last = True
+                    break
+                batch.append(following)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: Sequence[_Write]) -> None:
+        full = any(write.durable for write in batch)
+        if full != self._full:
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+            self._full = full
+        seq, results = self._seq, list[Sequence[int]]()
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for write in batch:
+                results.append([self._apply(op) for op in write.ops])
+            self._writer.execute("UPDATE counter SET seq = ?", (self._seq,))
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._seq = seq
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            if len(batch) > 1:
+                # One bad write must not take its neighbours with it.
+                for write in batch:
+                    self._commit([write])
+            else:
+                batch[0].done(error)
+            return
+        for write, result in zip(batch, results, strict=True):
+            write.done(result)
+
+    def _apply(self, op: Op) -> int:
+        self._seq += 1
+        match op:
+            case Put(table, values):
+                filled = {**values, "seq": self._seq}
+                if table == "message":
+                    filled.setdefault("born", self._seq)
+                return self._writer.execute(_upsert(table, tuple(filled)), tuple(filled.values())).rowcount
+            case Remove(table, where):
+                clause = " AND ".join(f"{column} = ?" for column in where)
+                return self._writer.execute(f"DELETE FROM {table} WHERE {clause}", tuple(where.values())).rowcount  # noqa: S608 - our own names
+            case Removed(session_id, message_id, part_id):
+                row = (self._seq, session_id, message_id, part_id)
+                return self._writer.execute(
+                    "INSERT INTO removal (seq, session_id, message_id, part_id) VALUES (?, ?, ?, ?)", row
+                ).rowcount
+            case Settle(ask_id, reply, at_ms):
+                return self._writer.execute(
+                    "UPDATE ask SET reply = ?, settled = ?, seq = ? WHERE id = ? AND settled IS NULL",
+                    (reply, at_ms, self._seq, ask_id),
+                ).rowcount
+            case EndTurn(session_id, turn_id, answer, at_ms):
+                return self._writer.execute(
+                    "UPDATE turn SET answer = ?, ended = ?, seq = ? WHERE session_id = ? AND id = ? AND ended IS NULL",
+                    (answer, at_ms, self._seq, session_id, turn_id),
+                ).rowcount
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[sqlite3.Row]:
+        """The rows of a query, read on a thread of its own connection."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._readers, self._query, sql, parameters)
+        except sqlite3.Error as error:
+            raise self._refused("read", error) from error
+
+    def _query(self, sql: str, parameters: Sequence[Value]) -> list[sqlite3.Row]:
+        return self._reader().execute(sql, parameters).fetchall()
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connect(self.path)
+            connection.execute("PRAGMA query_only=ON")
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, settle: Callable[[_Result], None], result: _Result) -> None:
+    """From the writer's thread to the loop; a loop that has closed has nobody left who waits."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(settle, result)
+
+
+_statements: dict[tuple[Table, tuple[str, ...]], str] = {}
+
+
+def _upsert(table: Table, columns: tuple[str, ...]) -> str:
+    """The statement that inserts a row or, where its key exists, changes all but the columns that are set once."""
+    known = _statements.get((table, columns))
+    if known is None:
+        keys = KEYS[table]
+        changed = [column for column in columns if column not in keys and column not in ONCE[table]]
+        known = _statements[table, columns] = (
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608 - our own names
+            f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
+            + ", ".join(f"{column} = excluded.{column}" for column in changed)
+        )
+    return known
