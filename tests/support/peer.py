@@ -1,8 +1,8 @@
 """The real opencode server as a process: fresh home, loopback, a scripted model, nobody outside."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,8 @@ def lab_config(model_url: str, **extra: Any) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def peer(
-    scratch: Path, project: Path, config: Mapping[str, Any], *, password: str | None = None
-) -> AsyncGenerator[Server]:
+@contextmanager
+def peer(scratch: Path, project: Path, config: Mapping[str, Any], *, password: str | None = None) -> Generator[Server]:
     """`opencode serve` in `project`; its home, log and database are in `scratch`."""
     packages = pinned()
     home = scratch / "peer-home"
@@ -55,7 +53,7 @@ async def peer(
     }
     if password is not None:
         environment["OPENCODE_SERVER_PASSWORD"] = password
-    async with serving(
+    with serving(
         [packages.opencode, "serve", "--hostname", "127.0.0.1", "--port", str(port)],
         name="opencode",
         url=f"http://127.0.0.1:{port}",

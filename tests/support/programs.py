@@ -6,8 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,10 +39,17 @@ class Server:
     name: str
     authorization: str | None = None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": self.authorization} if self.authorization else {}
+
     def client(self, *, timeout_s: float = 30) -> httpx.AsyncClient:
         """A client that says nothing but what it must."""
-        headers = {"authorization": self.authorization} if self.authorization else {}
-        return httpx.AsyncClient(base_url=self.url, timeout=timeout_s, headers=headers, trust_env=False)
+        return httpx.AsyncClient(base_url=self.url, timeout=timeout_s, headers=self.headers, trust_env=False)
+
+    def said(self) -> str:
+        """The end of what it wrote to stdout and stderr."""
+        return self.log.read_text(errors="replace")[-4000:]
 
 
 def free_port() -> int:
@@ -129,8 +137,8 @@ async def _drain(stream: anyio.abc.ByteReceiveStream | None, into: bytearray) ->
             into += chunk
 
 
-@asynccontextmanager
-async def serving(
+@contextmanager
+def serving(
     argv: Sequence[str | Path],
     *,
     name: str,
@@ -140,7 +148,7 @@ async def serving(
     log: Path,
     authorization: str | None = None,
     within_s: float = 60,
-) -> AsyncGenerator[Server]:
+) -> Generator[Server]:
     """Runs a server until the block ends; it is there when ``GET /global/health`` answers 200."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:
@@ -155,21 +163,22 @@ async def serving(
         )
     try:
         server = Server(url, process.pid, directory, log, name, authorization)
-        await _until_answering(server, process, within_s)
+        _until_answering(server, process, within_s)
         yield server
     finally:
         end_group(process.pid)
         process.wait(10)
 
 
-async def _until_answering(server: Server, process: subprocess.Popen[bytes], within_s: float) -> None:
-    deadline = anyio.current_time() + within_s
-    async with server.client(timeout_s=1) as client:
-        while anyio.current_time() < deadline:
+def _until_answering(server: Server, process: subprocess.Popen[bytes], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    # Requests of the peer's first moments are never answered: each try is short, and is followed by another.
+    with httpx.Client(base_url=server.url, timeout=1, headers=server.headers, trust_env=False) as client:
+        while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise RuntimeError(f"{server.name} ended with {process.returncode}:\n{server.log.read_text()[-4000:]}")
+                raise RuntimeError(f"{server.name} ended with {process.returncode}:\n{server.said()}")
             with contextlib.suppress(httpx.TransportError):
-                if (await client.get("/global/health")).status_code == 200:
+                if client.get("/global/health").status_code == 200:
                     return
-            await anyio.sleep(0.02)
-    raise TimeoutError(f"{server.name} did not answer within {within_s} s:\n{server.log.read_text()[-4000:]}")
+            time.sleep(0.02)
+    raise TimeoutError(f"{server.name} did not answer within {within_s} s:\n{server.said()}")
