@@ -1,1 +1,0 @@
-"""Files and environment, merged into one frozen Config."""
