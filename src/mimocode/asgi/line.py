@@ -1,0 +1,56 @@
+"""The line to one client: it notices when the client has gone, or no longer reads, and cancels what is done for it."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
+
+from mimocode.asgi.group import task_group
+from mimocode.asgi.ticker import Patience, Ticker
+from mimocode.asgi.types import Message, Receive, Send
+
+_log = logging.getLogger(__name__)
+
+
+class Line:
+    """One client. What runs in `group` is cancelled when the client is lost."""
+
+    def __init__(self, send: Send, patience: Patience, group: TaskGroup) -> None:
+        self.group = group
+        self._send = send
+        self._patience = patience
+
+    async def send(self, message: Message) -> None:
+        """Hands a message to the server. Waits while the client does not read, as long as patience lasts."""
+        try:
+            await self._patience.bear(self._send(message))
+        except OSError:  # after a disconnect some servers' `send` raises it, others' does nothing
+            self._leave()
+
+    async def watch(self, receive: Receive) -> None:
+        """Waits for the client to go. What is left of the request's body is read and dropped."""
+        while (await receive())["type"] != "http.disconnect":
+            await checkpoint()  # a `receive` that never waits must not stop everything else
+        self._leave()
+
+    def _leave(self) -> None:
+        self.group.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def line_to(receive: Receive, send: Send, *, ticker: Ticker, stuck_after_s: float) -> AsyncGenerator[Line]:
+    """The line, watched. The block is left early and without an error when the client is lost.
+
+    `stuck_after_s` is how long one send may wait for a client that does not read.
+    """
+    patience = Patience(ticker, stuck_after_s)
+    async with task_group() as group:
+        with patience.until(group.cancel_scope):
+            line = Line(send, patience, group)
+            group.start_soon(line.watch, receive)
+            yield line
+            group.cancel_scope.cancel()
+    if patience.lost:
+        _log.warning("A client did not read for %g s: dropped", stuck_after_s)
