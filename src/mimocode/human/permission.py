@@ -35,7 +35,7 @@ class Permissions:
         self._queries = queries
 
     async def permit(self, place: Place, call: Call, needs: Sequence[Need], ruleset: Sequence[Rule]) -> None:
-        """Returns when every need is allowed. Raises `ToolFailed` when a rule denies, `Rejected` when the human does."""
+        """Returns when all is allowed. Raises `ToolFailed` when a rule denies, `Rejected` when the human does."""
         for index, need in enumerate(needs):
             if await self._must_ask(place, need, ruleset):
                 await self._ask(place, call, need, index)
@@ -69,8 +69,7 @@ class Permissions:
         reply = await self._asks.permission(place, request)
         if reply.reply == "reject":
             if reply.message:
-                told = f"The user rejected permission to use this specific tool call with the following feedback: {reply.message}"
-                raise Rejected(told, feedback=True)
+                raise Rejected(f"{REFUSED[:-1]} with the following feedback: {reply.message}", feedback=True)
             raise Rejected(REFUSED)
 
     async def reply(self, ask_id: str, reply: PermissionReply) -> None:

@@ -35,9 +35,9 @@ class Journal:
         counts = await self._file.write(ops, durable=durable, then=lambda _: self.tell(place, *changes))
         return counts[: len(also)]
 
-    async def keep(self, place: Place, *changes: event.Body) -> None:
+    async def keep(self, place: Place, *changes: event.Body, durable: bool = False) -> None:
         """Stores the changes and tells nobody."""
-        await self._file.write([op for change in changes for op in ops_of(place, change)])
+        await self._file.write([op for change in changes for op in ops_of(place, change)], durable=durable)
 
     def tell(self, place: Place, *events: event.Body) -> None:
         for body in events:

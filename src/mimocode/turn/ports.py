@@ -139,6 +139,14 @@ class Models(Protocol):
         ...
 
 
+class Clock(Protocol):
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -264,7 +272,7 @@ class Journal(Protocol):
         """
         ...
 
-    async def keep(self, place: Place, *changes: Body) -> None:
+    async def keep(self, place: Place, *changes: Body, durable: bool = False) -> None:
         """Stores and does not tell: for text whose subscribers already have it as deltas."""
         ...
 

@@ -1,0 +1,161 @@
+"""One step: a call of the model, streamed into the journal, tried again when the provider fails."""
+
+from contextlib import aclosing
+from dataclasses import replace
+
+from mimocode.errors import ContextOverflow, ProviderError
+from mimocode.wire.event import PartDelta, PartRemoved, PartUpdated, SessionError
+from mimocode.wire.message import AssistantMessage, JsonSchemaFormat, UserMessage, WithParts
+from mimocode.wire.part import CacheTokens, TextPart, Tokens, ToolPart
+from mimocode.wire.session import Busy, Retry
+
+from . import failure, prompt, retry
+from .abort import ended
+from .decide import CallModel
+from .history import Entry
+from .parts import Fold
+from .ports import ModelCall, StreamEnd, ToolSpec, Usage
+from .world import Writing, new_step
+
+KEEP_EVERY_MS = 250
+"""Streamed text is stored at least this often while it grows."""
+
+
+async def call_model(pen: Writing, action: CallModel) -> None:
+    """Streams one step until it is complete or has failed for good; either way its message says so."""
+    turn, world = pen.turn, pen.world
+    asked = pen.history.asked()
+    if action.redo is None:
+        info = new_step(turn, world.clock.now_ms, parent_id=asked.info.id, summary=action.summary)
+        call = _call(pen, action, asked)
+        await pen.put(pen.message(info))
+    else:
+        info = pen.history.entry(action.redo).info
+        assert isinstance(info, AssistantMessage)
+        await _forget_attempt(pen, info.id)
+        call = _call(pen, action, asked, leave_out=info.id)
+    retries, waited_s = 0, 0.0
+    while True:
+        world.account.status(turn.place, turn.session_id, Busy())
+        try:
+            await _stream(pen, info, call)
+            return
+        except ProviderError as error:
+            delay = None if isinstance(error, ContextOverflow) else retry.delay_s(error, retries, waited_s)
+            if delay is None:
+                await _give_up(pen, info, error)
+                return
+            await _forget_attempt(pen, info.id)
+            retries, waited_s = retries + 1, waited_s + delay
+            due = world.clock.now_ms() + round(delay * 1000)
+            status = Retry(attempt=retries, message=str(error), next=due)
+            world.account.status(turn.place, turn.session_id, status)
+            await world.clock.sleep(delay)
+
+
+def _call(pen: Writing, action: CallModel, asked: Entry, *, leave_out: str | None = None) -> ModelCall:
+    turn, world = pen.turn, pen.world
+    history = [entry.frozen() for entry in pen.history.visible() if entry.info.id != leave_out]
+    call = ModelCall(
+        model=turn.model,
+        session_id=turn.session_id,
+        purpose="summary" if action.summary else "turn",
+        system=turn.system,
+        history=history,
+        variant=turn.variant,
+        temperature=turn.temperature,
+        top_p=turn.top_p,
+        options=turn.options or {},
+    )
+    if action.summary:
+        return replace(call, system=prompt.text("compaction"), history=_to_summarise(history, asked))
+    if action.last:
+        return replace(call, history=[*history, _words(asked, prompt.text("max-steps"))], tool_choice="none")
+    specs: list[ToolSpec] = [tool.spec for tool in world.toolbox.values()]
+    first = pen.history.mine[0].info
+    structured = isinstance(first, UserMessage) and isinstance(first.format, JsonSchemaFormat)
+    return replace(call, tools=specs, tool_choice="required" if structured else "auto")
+
+
+def _to_summarise(history: list[WithParts], asked: Entry) -> list[WithParts]:
+    """All up to the tail that is kept, and the request to summarise it in place of the compaction's own message."""
+    compaction = asked.compaction
+    tail_id = compaction.tail_start_id if compaction else None
+    ends = tail_id or asked.info.id
+    until = next((n for n, message in enumerate(history) if message.info.id == ends), len(history))
+    return [*history[:until], _words(asked, prompt.SUMMARISE)]
+
+
+def _words(asked: Entry, text: str) -> WithParts:
+    """Words of the user's that only the model hears."""
+    part = TextPart(id="prt_told", sessionID=asked.info.sessionID, messageID=asked.info.id, text=text, synthetic=True)
+    return WithParts.model_construct(info=asked.info, parts=[part])
+
+
+async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall) -> None:
+    """One attempt. When it returns, the message has its `finish`: the stream was complete."""
+    clock = pen.world.clock
+    fold = Fold(pen.turn.session_id, info.id, clock.now_ms)
+    await pen.put(fold.begin())
+    kept_ms = clock.now_ms()
+    async with aclosing(pen.world.models.stream(call)) as events:
+        async for event in events:
+            for change in fold.feed(event):
+                if isinstance(change, PartDelta):
+                    pen.tell(change)
+                    if clock.now_ms() - kept_ms >= KEEP_EVERY_MS:
+                        kept_ms = clock.now_ms()
+                        await _keep_text(pen, info.id, change.partID)
+                elif isinstance(change, PartUpdated) and _is_whole_call(change):
+                    await pen.keep(change)
+                else:
+                    await pen.put(change)
+            if isinstance(event, StreamEnd):
+                done = info.but(finish=event.reason, tokens=tokens_of(event.usage), cost=event.cost)
+                await pen.put(pen.message(done))
+
+
+async def _keep_text(pen: Writing, message_id: str, part_id: str) -> None:
+    for part in pen.history.entry(message_id).parts:
+        if part.id == part_id:
+            await pen.keep(pen.part(part))
+
+
+def _is_whole_call(change: PartUpdated) -> bool:
+    """A call that is complete but not running yet: clients saw it begin, and will see it run."""
+    part = change.part
+    return isinstance(part, ToolPart) and part.state.status == "pending" and bool(part.state.raw)
+
+
+def tokens_of(usage: Usage) -> Tokens:
+    total = usage.input + usage.output + usage.reasoning + usage.cache_read + usage.cache_write
+    return Tokens(
+        total=total,
+        input=usage.input,
+        output=usage.output,
+        reasoning=usage.reasoning,
+        cache=CacheTokens(read=usage.cache_read, write=usage.cache_write),
+    )
+
+
+async def _forget_attempt(pen: Writing, message_id: str) -> None:
+    turn = pen.turn
+    gone = [
+        PartRemoved(sessionID=turn.session_id, messageID=message_id, partID=part.id)
+        for part in pen.history.entry(message_id).parts
+    ]
+    if gone:
+        await pen.put(*gone)
+
+
+async def _give_up(pen: Writing, info: AssistantMessage, error: ProviderError) -> None:
+    """The message keeps the text that came, and says what went wrong."""
+    told = failure.told(error)
+    now = pen.world.clock.now_ms()
+    parts = [ended(part, now, "The model's stream was cut") for part in pen.history.entry(info.id).parts]
+    failed = info.but(error=told, time=info.time.but(completed=now))
+    await pen.put(
+        *(pen.part(part) for part in parts if part),
+        pen.message(failed),
+        SessionError(sessionID=pen.turn.session_id, error=told),
+    )

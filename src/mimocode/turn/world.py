@@ -1,0 +1,107 @@
+"""A turn and what it reaches: handed through the loop, never looked up."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mimocode import ids
+from mimocode.wire.event import Body, MessageUpdated, PartUpdated
+from mimocode.wire.message import AssistantMessage, Lifetime, Message, WorkPath
+from mimocode.wire.part import Part, Tokens
+from mimocode.wire.provider import Model
+from mimocode.wire.session import SessionStatus
+
+from .decide import Limits
+from .history import History
+from .ports import Clock, Human, Journal, Models, Place, Toolbox
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One admitted prompt: who answers it, with what, where. Nothing here changes while it runs."""
+
+    place: Place
+    session_id: str
+    id: str
+    """The prompt's message id."""
+    directory: Path
+    worktree: Path
+    agent: str
+    model: Model
+    variant: str | None
+    system: str
+    limits: Limits
+    temperature: float | None = None
+    top_p: float | None = None
+    options: Mapping[str, Any] | None = None
+
+
+class Account(Protocol):
+    """The session as the turn touches it."""
+
+    async def spent(self, session_id: str, cost: float, tokens: Tokens) -> None:
+        """Adds to the session's sums."""
+        ...
+
+    def status(self, place: Place, session_id: str, status: SessionStatus) -> None:
+        """Says what the session does now; told to subscribers and kept for who asks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside the turn."""
+
+    journal: Journal
+    models: Models
+    toolbox: Toolbox
+    human: Human
+    account: Account
+    clock: Clock
+
+
+class Writing:
+    """The turn's pen: what it writes goes to the journal and into the history it decides by."""
+
+    def __init__(self, turn: Turn, world: World, history: History) -> None:
+        self.turn = turn
+        self.world = world
+        self.history = history
+
+    async def put(self, *changes: Body, durable: bool = False) -> None:
+        self.history.apply(*changes)
+        await self.world.journal.put(self.turn.place, *changes, durable=durable)
+
+    async def keep(self, *changes: Body, durable: bool = False) -> None:
+        self.history.apply(*changes)
+        await self.world.journal.keep(self.turn.place, *changes, durable=durable)
+
+    def tell(self, *events: Body) -> None:
+        self.history.apply(*events)
+        self.world.journal.tell(self.turn.place, *events)
+
+    def message(self, info: Message) -> MessageUpdated:
+        return MessageUpdated.model_construct(sessionID=self.turn.session_id, info=info)
+
+    def part(self, part: Part) -> PartUpdated:
+        now = self.world.clock.now_ms()
+        return PartUpdated.model_construct(sessionID=self.turn.session_id, part=part, time=now)
+
+
+def new_step(turn: Turn, clock_ms: Callable[[], int], *, parent_id: str, summary: bool) -> AssistantMessage:
+    """An assistant message about to be streamed."""
+    agent = "compaction" if summary else turn.agent
+    return AssistantMessage(
+        id=ids.ascending("msg"),
+        sessionID=turn.session_id,
+        parentID=parent_id,
+        time=Lifetime(created=clock_ms()),
+        modelID=turn.model.id,
+        providerID=turn.model.providerID,
+        mode=agent,
+        agent=agent,
+        path=WorkPath(cwd=str(turn.directory), root=str(turn.worktree)),
+        summary=True if summary else None,
+        variant=turn.variant,
+    )
