@@ -1,0 +1,101 @@
+"""Where the running server of this state directory is, and the password it takes."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+
+from mimocode.config.settings import Settings
+from mimocode.errors import MimoError
+from mimocode.wire.base import Wire
+
+from .http import Http, is_loopback
+
+HEALTHY_WITHIN_S = 3.0
+
+
+class ServerFile(Wire):
+    """What a server writes when it listens, for the programs of its state directory."""
+
+    url: str
+    pid: int
+    db: str = ""
+
+
+class Health(Wire):
+    healthy: bool
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A server that answers."""
+
+    url: str
+    password: str | None = field(repr=False)
+    pid: int
+    database: str
+
+
+def password_for(settings: Settings, url: str) -> str | None:
+    """What the environment says; for the server of this state directory, else what that has kept for itself.
+
+    No other server is told the kept one.
+    """
+    if settings.password:
+        return settings.password
+    said = _said(settings.server_file)
+    return _kept(settings) if said is not None and _same_place(said.url, url) else None
+
+
+def _kept(settings: Settings) -> str | None:
+    try:
+        return settings.password_file.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def _same_place(one: str, other: str) -> bool:
+    """True if both are this machine's same port, or the same URL."""
+    a, b = urlsplit(one), urlsplit(other)
+    if is_loopback(one) and is_loopback(other):
+        return a.port == b.port
+    return (a.scheme, a.netloc) == (b.scheme, b.netloc)
+
+
+async def running(settings: Settings) -> Found | None:
+    """The server that this state directory's file names, if its process lives and it answers."""
+    said = _said(settings.server_file)
+    if said is None or not _lives(said.pid):
+        return None
+    found = Found(said.url, settings.password or _kept(settings), said.pid, said.db)
+    return found if await healthy(found.url, found.password) else None
+
+
+async def healthy(url: str, password: str | None) -> bool:
+    """True if a server of this API answers there soon."""
+    try:
+        with anyio.fail_after(HEALTHY_WITHIN_S):
+            async with Http(url, password=password, directory=None) as http:
+                return Health.model_validate(await http.json("GET", "/global/health")).healthy
+    except (MimoError, TimeoutError, ValueError):
+        return False
+
+
+def _said(file: Path) -> ServerFile | None:
+    try:
+        return ServerFile.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

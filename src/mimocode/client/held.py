@@ -1,0 +1,178 @@
+"""A blocking request, held until it is answered, whatever becomes of the connections that carry it.
+
+The server sends white space while it works, so silence means that the path is broken. Then, and when the answer is
+blank or cut or says that the server is going down, the same request is sent again: the server knows it by its id and
+lets it join the turn it has started, or answers what it has stored.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import anyio
+from pydantic import TypeAdapter, ValidationError
+
+from mimocode.wire.error import TurnSuspendedError
+from mimocode.wire.message import AssistantMessage
+
+from .backoff import Backoff
+from .errors import ApiError, Unreachable, error_for
+from .http import Http, reason
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+MISSED_BEATS = 3
+"""So many intervals without a byte mean that the connection is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection is gone for this reason; in so many seconds the turn is joined again."""
+
+    reason: str
+    again_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who is told while a request is held: `beat` of every sign of life, `lost` of every broken connection."""
+
+    beat: Callable[[], None] = lambda: None
+    lost: Callable[[Lost], None] = lambda lost: None
+
+
+class _Gone(Exception):
+    """This attempt gave no answer; `after_s` is what the server asked for, None if it said nothing."""
+
+    def __init__(self, reason: str, *, after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+@dataclass(slots=True)
+class Held(Generic[T]):
+    """One request. `body` is the same, byte for byte, every time it is sent.
+
+    With `joins` False the server would do the work again: then only an attempt that reached nobody is repeated.
+    """
+
+    http: Http
+    path: str
+    body: bytes
+    answer: TypeAdapter[T]
+    beat_s: float
+    backoff: Backoff
+    watch: Watch
+    key: str
+    joins: bool = True
+    _beats: int = 0
+
+    async def result(self) -> T:
+        """Raises what the server's refusal stands for (see `client.errors`); never gives up by itself."""
+        failures = 0
+        while True:
+            self._beats = 0
+            try:
+                return await self._attempt()
+            except _Gone as gone:
+                # The first byte is sent at once, so only a second one shows that the path held for a while.
+                failures = 1 if self._beats > 1 else failures + 1
+                wait_s = self.backoff.delay_s(failures)
+                if gone.after_s is not None:
+                    wait_s = max(wait_s, min(gone.after_s, self.backoff.cap_s))
+                self.watch.lost(Lost(str(gone), wait_s))
+            await anyio.sleep(wait_s)
+
+    async def _attempt(self) -> T:
+        import httpx
+
+        headers = {"prefer": f"heartbeat={2 * self.beat_s:g}", "idempotency-key": self.key}
+        try:
+            async with self.http.stream(
+                "POST", self.path, body=self.body, read_s=MISSED_BEATS * self.beat_s, headers=headers
+            ) as response:
+                if not response.is_success:
+                    raise await self._refusal(response)
+                return self._understood(await self._drained(response))
+        except httpx.RequestError as error:
+            return self._broken(error)
+
+    def _broken(self, error: "httpx.RequestError") -> T:
+        import httpx
+
+        if self.joins or isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            raise _Gone(reason(error)) from error
+        raise Unreachable(
+            f"The connection to {self.http.url} was lost ({reason(error)}); what was begun there may go on."
+        ) from error
+
+    async def _drained(self, response: "httpx.Response") -> bytes:
+        """The body without the beats in front of it."""
+        self._beat()
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            self._beat()
+            if body or not chunk.isspace():
+                body += chunk
+        return bytes(body).strip()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        self.watch.beat()
+
+    def _understood(self, body: bytes) -> T:
+        """A server that is killed in mid-body looks, through some proxies, like a clean and blank (or cut) 200."""
+        if not body:
+            raise self._unanswered("blank answer")
+        try:
+            answer = self.answer.validate_json(body)
+        except ValidationError as error:
+            cut = error.errors()[0]["type"] == "json_invalid" and not body.startswith(b"<")
+            if cut:
+                raise self._unanswered("answer cut short") from error
+            raise ApiError(
+                f"What answers at {self.http.url} is no mimocode server: it said {body[:80]!r}.",
+                status=200,
+                url=self.http.url,
+                body=body.decode(errors="replace"),
+            ) from error
+        info: object = getattr(answer, "info", None)
+        if isinstance(info, AssistantMessage) and isinstance(info.error, TurnSuspendedError):
+            raise _Gone("the server is going down; the turn goes on when it is back")
+        return answer
+
+    def _unanswered(self, why: str) -> Exception:
+        if self.joins:
+            return _Gone(why)
+        return Unreachable(f"{self.http.url}: {why}; what was begun there may go on.")
+
+    async def _refusal(self, response: "httpx.Response") -> Exception:
+        body = await response.aread()
+        error = error_for(response.status_code, body, self.http.url)
+        if _passing(response.status_code) and (self.joins or response.status_code in (429, 503)):
+            return _Gone(f"{response.status_code} {error}", after_s=_retry_after_s(response.headers.get("retry-after")))
+        return error
+
+
+def _passing(status: int) -> bool:
+    """True for what a server that stops, or a proxy whose server is away, says for the time being."""
+    return status in (408, 425, 429, 502, 503, 504) or 520 <= status <= 530
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    """Seconds, or a date, as HTTP has it; None for anything else."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
