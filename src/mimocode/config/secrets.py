@@ -1,0 +1,87 @@
+"""What of a configuration must not leave the process, judged by the names of its keys."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, cast
+
+from mimocode.wire.base import JsonObject
+
+_SECRET = re.compile(
+    r"""api[-_]?key | (^|[-_a-z]) token $ | secret | passw | authorization | ^auth$ | cookie | credential
+    | private[-_]?key | access[-_]?key | signature | (^|[-_]) (key|pat|auth) $""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_IN_URL = re.compile(
+    r"(?<=://)[^/@\s]+@|(?<=[?&])[\w-]*(?:key|token|secret|password|sig)[\w-]*=[^&#\s]*", re.IGNORECASE
+)
+
+Kind = Literal["keys", "names", "free", "secret"]
+"""How the keys of an object are to be judged: by what they say; not at all, being names of things, though what is below
+them is; not at all, all the way down; or every one as a secret.
+"""
+
+_NAMES = frozenset({"agent", "mode", "command", "provider", "models", "variants", "mcp", "lsp", "formatter"})
+_FREE = frozenset({"permission", "tools", "keybinds", "tui", "instructions", "cost", "limit"})
+_CREDENTIALS = frozenset({"environment", "headers"})
+_HARMLESS_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-referer", "referer", "x-title"})
+
+
+def is_secret(path: Iterable[str]) -> bool:
+    """Whether the value at `path` may be a credential."""
+    return any(_SECRET.search(key) or key in _CREDENTIALS for key in path)
+
+
+def without(data: JsonObject) -> JsonObject:
+    """`data` without its secrets: keys that sound like one are left out, and so are credentials in URLs.
+
+    True, false and null stay under any name: they tell whether something is set, not what it is.
+    """
+    return cast("JsonObject", _without(data, "keys"))
+
+
+def _without(value: object, kind: Kind) -> object:
+    if kind == "free":
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: _without(item, _kind(key, item, kind))
+            for key, item in cast("Mapping[str, object]", value).items()
+            if _kind(key, item, kind) != "secret" or _tells_nothing(item)
+        }
+    if isinstance(value, list):
+        return [] if kind == "secret" else [_without(item, kind) for item in cast("list[object]", value)]
+    return _IN_URL.sub("", value) if isinstance(value, str) else value
+
+
+def _tells_nothing(value: object) -> bool:
+    """Of an object only the texts inside are secret, and they are left out one by one."""
+    return value is None or isinstance(value, bool | Mapping)
+
+
+def _kind(key: str, value: object, above: Kind) -> Kind:
+    match above:
+        case "free":
+            return "free"
+        case "secret":
+            return "keys" if key.lower() in _HARMLESS_HEADERS else "secret"
+        case "names":
+            return "keys"
+        case "keys":
+            if key in _FREE:
+                return "free"
+            if key in _NAMES:
+                return "names"
+            credentials = key in _CREDENTIALS or (key == "env" and isinstance(value, Mapping))
+            return "secret" if credentials or _SECRET.search(key) else "keys"
+
+
+def values(data: object, kind: Kind = "keys") -> Iterator[str]:
+    """Every text in `data` that `without` leaves out because of its key."""
+    if isinstance(data, Mapping):
+        for key, item in cast("Mapping[str, object]", data).items():
+            yield from values(item, _kind(key, item, kind))
+    elif isinstance(data, list):
+        for item in cast("list[object]", data):
+            yield from values(item, kind)
+    elif kind == "secret" and isinstance(data, str) and data:
+        yield data
