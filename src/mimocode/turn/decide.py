@@ -1,13 +1,13 @@
 """What a turn does next: a pure function of its messages. Everything that affects the course of a turn is here.
 
-    the turn's last message …                               then
+    the turn's last step …                                   then
     ────────────────────────────────────────────────────    ──────────────────────────────────────────────
-    is a prompt                                              CallModel
-    asks for a compaction                                    CallModel (summary)
+    is not there yet                                         CallModel
     is a step whose stream was cut (no `finish`)             CallModel, over again, under the same id
     is a step with tools pending or running                  RunTools
     is a step whose tools have all ended                     CloseStep
-    is a closed step …
+    is closed, and a prompt came after it                    CallModel (a summary, if that is what it asks)
+    is closed …
         that overflowed the model's context                  Compact
         with an error                                        Finish
         in which a human said no                             Finish
@@ -96,19 +96,28 @@ class Limits:
 
 
 def decide(mine: Sequence[Entry], limits: Limits) -> Action:
-    """The next action of the turn whose messages, oldest first, are `mine`."""
-    last = mine[-1]
-    if isinstance(last.info, UserMessage):
-        return CallModel(summary=last.compaction is not None, last=_last_step(mine, limits))
-    if last.info.error is None:
-        if last.info.finish is None:
-            return CallModel(summary=bool(last.info.summary), redo=last.info.id, last=_last_step(mine[:-1], limits))
+    """The next action of the turn whose messages, oldest first, are `mine`.
+
+    A prompt that came while a step was under way waits behind it: the step is brought to its end first.
+    """
+    steps = [n for n, entry in enumerate(mine) if isinstance(entry.info, AssistantMessage)]
+    if not steps:
+        return CallModel(summary=mine[-1].compaction is not None, last=_last_step(mine, limits))
+    last = mine[steps[-1]]
+    info = last.info
+    assert isinstance(info, AssistantMessage)
+    if info.error is None:
+        if info.finish is None:
+            before = mine[: steps[-1]]
+            return CallModel(summary=bool(info.summary), redo=info.id, last=_last_step(before, limits))
         unended = [part for part in last.tools if part.state.status in ("pending", "running")]
         if unended:
-            return RunTools(last.info.id, unended)
-        if last.info.time.completed is None:
-            return CloseStep(last.info.id)
-    return _after_step(mine, last, last.info, limits)
+            return RunTools(info.id, unended)
+        if info.time.completed is None:
+            return CloseStep(info.id)
+    if steps[-1] < len(mine) - 1:
+        return CallModel(summary=mine[-1].compaction is not None, last=_last_step(mine, limits))
+    return _after_step(mine, last, info, limits)
 
 
 def _after_step(mine: Sequence[Entry], last: Entry, info: AssistantMessage, limits: Limits) -> Action:

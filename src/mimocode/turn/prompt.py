@@ -4,6 +4,7 @@ A provider's cache keeps the longest prefix that did not change, so a system pro
 what changes most: the agent's text, the project's instructions, the environment with today's date, the prompt's own.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ SUMMARISED = "What did we do so far?"
 
 CONTINUE = "Go on with the next step if there is one. If everything is done, or you need a decision, say so and stop."
 """The user's words after a compaction in the middle of a turn."""
+
+_WORD = re.compile(r""""([^"]*)"|'([^']*)'|(\S+)""")
+_PLACE = re.compile(r"\$([1-9]\d?)")
 
 
 @cache
@@ -112,3 +116,21 @@ def summary(body: str) -> str:
 
 def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block.strip() for block in blocks if block.strip())
+
+
+def command(template: str, arguments: str) -> str:
+    """A command's template with its arguments: ``$ARGUMENTS`` is all of them, ``$1`` … one each, the highest the rest.
+
+    Words in quotes are one argument. Without any placeholder the arguments follow the template.
+    """
+    words = [next(filter(None, found), "") for found in _WORD.findall(arguments)]
+    highest = max((int(number) for number in _PLACE.findall(template)), default=0)
+
+    def word(match: re.Match[str]) -> str:
+        place = int(match[1])
+        return " ".join(words[place - 1 :]) if place == highest else "".join(words[place - 1 : place])
+
+    filled = _PLACE.sub(word, template).replace("$ARGUMENTS", arguments)
+    if highest or "$ARGUMENTS" in template or not arguments.strip():
+        return filled.strip()
+    return f"{filled.strip()}\n\n{arguments.strip()}"

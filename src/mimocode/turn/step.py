@@ -24,14 +24,15 @@ KEEP_EVERY_MS = 250
 async def call_model(pen: Writing, action: CallModel) -> None:
     """Streams one step until it is complete or has failed for good; either way its message says so."""
     turn, world = pen.turn, pen.world
-    asked = pen.history.asked()
     if action.redo is None:
+        asked = pen.history.asked()
         info = new_step(turn, world.clock.now_ms, parent_id=asked.info.id, summary=action.summary)
         call = _call(pen, action, asked)
         await pen.put(pen.message(info))
     else:
         info = pen.history.entry(action.redo).info
         assert isinstance(info, AssistantMessage)
+        asked = pen.history.entry(info.parentID)
         await _forget_attempt(pen, info.id)
         call = _call(pen, action, asked, leave_out=info.id)
     retries, waited_s = 0, 0.0
