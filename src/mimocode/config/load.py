@@ -180,7 +180,7 @@ def _of_layer(layer: Layer, file: keys.File) -> list[str]:
 def _unread(folders: Sequence[Path]) -> list[str]:
     """Warnings of what opencode would take from configuration folders and we do not yet."""
     return [
-        f"{folder / kind} is not read in this version: configure what is in it in {folder / 'mimocode.json'}, if it can be."
+        f"{folder / kind} is not read in this version; what can be configured goes into {folder / 'mimocode.json'}."
         for folder in folders
         if folder.is_dir()
         for kind in _MARKDOWN

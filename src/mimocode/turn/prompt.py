@@ -39,7 +39,8 @@ CONTINUE = "Go on with the next step if there is one. If everything is done, or 
 """The user's words after a compaction in the middle of a turn."""
 
 _WORD = re.compile(r""""([^"]*)"|'([^']*)'|(\S+)""")
-_PLACE = re.compile(r"\$([1-9]\d?)")
+_ALL = "ARGUMENTS"
+_PLACE = re.compile(r"\$(ARGUMENTS\b|[1-9]\d?)")
 
 
 @cache
@@ -123,14 +124,14 @@ def command(template: str, arguments: str) -> str:
 
     Words in quotes are one argument. Without any placeholder the arguments follow the template.
     """
-    words = [next(filter(None, found), "") for found in _WORD.findall(arguments)]
-    highest = max((int(number) for number in _PLACE.findall(template)), default=0)
+    words = [match[1] or match[2] or match[3] or "" for match in _WORD.finditer(arguments)]
+    highest = max((int(place[1]) for place in _PLACE.finditer(template) if place[1] != _ALL), default=0)
 
-    def word(match: re.Match[str]) -> str:
+    def given(match: re.Match[str]) -> str:
+        if match[1] == _ALL:
+            return arguments
         place = int(match[1])
-        return " ".join(words[place - 1 :]) if place == highest else "".join(words[place - 1 : place])
+        return " ".join(words[place - 1 :] if place == highest else words[place - 1 : place])
 
-    filled = _PLACE.sub(word, template).replace("$ARGUMENTS", arguments)
-    if highest or "$ARGUMENTS" in template or not arguments.strip():
-        return filled.strip()
-    return f"{filled.strip()}\n\n{arguments.strip()}"
+    filled = _PLACE.sub(given, template).strip()
+    return filled if _PLACE.search(template) else _joined([filled, arguments])
