@@ -1,0 +1,140 @@
+"""Structured logs on stderr, without secrets. Only this module knows structlog; others use `logging` and ``extra=``.
+
+On a terminal a line for people, elsewhere one JSON object a line. Three things keep secrets out, whatever is logged:
+fields whose names say that they hold one, texts in which one is recognizable (an Authorization header, a ``token=`` in
+a URL), and values that were registered with `redact`.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, TextIO, cast
+from urllib.parse import quote
+
+from mimocode.errors import ConfigError
+
+LEVEL: Final = "MIMOCODE_LOG_LEVEL"
+FORMAT: Final = "MIMOCODE_LOG_FORMAT"
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+FORMATS: Final = ("text", "json")
+
+_NOISY: Final = ("uvicorn", "httpx", "httpcore", "openai", "anthropic", "google_genai", "asyncio", "alembic")
+"""Loggers of libraries that tell at level info what is of interest only when looking for a fault."""
+
+_HIDDEN: Final = "[redacted]"
+_DEEPEST: Final = 6
+
+_SECRET_NAME: Final = re.compile(
+    r"authorization|cookie|passw(or)?d|passphrase|secret|credential|api[-_]?key|private[-_]?key|token$", re.IGNORECASE
+)
+_VALUE: Final = r"(?!\[redacted\])[^\s\"'&#,;}\])]+"
+_IN_TEXT: Final = (
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
+    (re.compile(r"(://[^\s/:@]*):[^\s/@]+@"), rf"\1:{_HIDDEN}@"),
+    (re.compile(rf"([?&](?:key|sig)=){_VALUE}", re.IGNORECASE), rf"\1{_HIDDEN}"),
+    (
+        re.compile(
+            rf"((?:authorization|passw(?:or)?d|secret|api[-_]?key|token|signature)[\"']?\s*[=:]\s*[\"']?){_VALUE}",
+            re.IGNORECASE,
+        ),
+        rf"\1{_HIDDEN}",
+    ),
+    (re.compile(r"\b(?:sk|pk|ghp|gho|xox[abp])[-_][\w-]{12,}|\bAIza[\w-]{20,}"), _HIDDEN),
+)
+
+_registered: set[str] = set()
+"""What must never be written, whoever logs it: the log is one for the process, and so is this."""
+
+
+def redact(value: str) -> None:
+    """From now on this value, also percent-encoded, is hidden wherever it would appear in a log."""
+    _registered.update({value, quote(value, safe="")} - {""})
+
+
+def scrub(text: str) -> str:
+    """The text without what looks like a secret or is registered as one."""
+    for value in sorted(_registered, key=len, reverse=True):
+        text = text.replace(value, _HIDDEN)
+    for pattern, instead in _IN_TEXT:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def scrubbed(value: object, *, depth: int = 0) -> Any:
+    """The same for a value of any shape. What is not plain data becomes its text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        fields = cast(Mapping[object, object], value)
+        return {scrub(str(name)): _field(str(name), field, depth) for name, field in fields.items()}
+    if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
+        items = cast(tuple[object, ...], value)
+        return [scrubbed(item, depth=depth + 1) for item in items]
+    return scrub(str(cast(object, value)))
+
+
+def _field(name: str, value: object, depth: int) -> Any:
+    if _SECRET_NAME.search(name) and value is not None and not isinstance(value, bool | int | float):
+        return _HIDDEN
+    return scrubbed(value, depth=depth + 1)
+
+
+def _without_secrets(_logger: Any, _method: str, event: Any) -> Any:
+    """A structlog processor; `_record` and the like are structlog's own and are removed after it."""
+    return {
+        name: value if name.startswith("_") else _field(name, value, 0)
+        for name, value in cast(dict[str, Any], event).items()
+    }
+
+
+def level_of(value: str | None, env: Mapping[str, str]) -> int:
+    """The level by `value` (the command line's), else by the environment, else info. Raises `ConfigError`."""
+    name, text = ("--log-level", value) if value else (LEVEL, env.get(LEVEL) or "info")
+    if text.lower() not in LEVELS:
+        raise ConfigError(f"{name}: expected one of {', '.join(LEVELS)}, found {text!r}.")
+    return int(logging.getLevelNamesMapping()[text.upper()])
+
+
+def _as_json(stream: TextIO, env: Mapping[str, str]) -> bool:
+    text = env.get(FORMAT) or ("text" if stream.isatty() else "json")
+    if text not in FORMATS:
+        raise ConfigError(f"{FORMAT}: expected one of {', '.join(FORMATS)}, found {text!r}.")
+    return text == "json"
+
+
+def configure(env: Mapping[str, str], *, level: str | None = None, stream: TextIO | None = None) -> None:
+    """Sends every log of the process, warnings included, to `stream` (stderr). Raises `ConfigError`.
+
+    `level` is the command line's and goes before the environment's.
+    """
+    import structlog
+
+    out = stream or sys.stderr
+    lowest, as_json = level_of(level, env), _as_json(out, env)
+    renderer = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
+                structlog.processors.format_exc_info,
+                _without_secrets,
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+            ],
+        )
+    )
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(lowest)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(lowest, logging.WARNING) if lowest > logging.DEBUG else lowest)
