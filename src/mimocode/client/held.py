@@ -143,7 +143,7 @@ class Held(Generic[T]):
             ) from error
         info: object = getattr(answer, "info", None)
         if isinstance(info, AssistantMessage) and isinstance(info.error, TurnSuspendedError):
-            raise _Gone("the server is going down; the turn goes on when it is back")
+            raise _Gone(f"the turn is suspended: {info.error.data.message}")
         return answer
 
     def _unanswered(self, why: str) -> Exception:

@@ -223,14 +223,17 @@ class AsyncMimo:
         return str(asked.messageID)
 
     async def shell(self, session_id: str, command: ShellInput, *, on_beat: Beat | None = None) -> WithParts:
-        """Runs the human's own command in the session's directory, and waits for its end."""
+        """Runs the human's own command in the session's directory, once, and waits for its end."""
         asked = command if command.messageID else command.but(messageID=ids.ascending("msg"))
         held = self._held(f"/session/{_id(session_id)}/shell", asked, WithParts, str(asked.messageID))
-        held.watch, held.joins = _watch(on_beat, None), False
+        held.watch = _watch(on_beat, None)
         return await held.result()
 
     async def summarize(self, session_id: str, model: SummarizeInput, *, on_beat: Beat | None = None) -> bool:
-        """Replaces the history by a summary of it, and waits for that."""
+        """Replaces the history by a summary of it, and waits for that.
+
+        It cannot be joined: a connection that is lost in the middle raises `Unreachable`.
+        """
         held = self._held(f"/session/{_id(session_id)}/summarize", model, bool, ids.ascending("msg"))
         held.watch, held.joins = _watch(on_beat, None), False
         return await held.result()

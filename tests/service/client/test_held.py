@@ -10,7 +10,7 @@ from tests.service.client.fake import Exchange, Fake, answer, fake, in_turn
 from mimocode.client import ApiError, AsyncMimo, Backoff, Lost, Unauthorized, Unreachable
 from mimocode.errors import Conflict, Invalid, NotFound, SessionBusy
 from mimocode.wire.message import Answer
-from mimocode.wire.prompt import PromptInput, ShellInput, TextPartInput
+from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput, TextPartInput
 
 QUICK = Backoff(first_s=0.01, cap_s=0.02)
 WITHIN_S = 10
@@ -180,14 +180,24 @@ async def test_a_prompt_keeps_the_id_it_was_given() -> None:
     assert [prompt.plain()] == [one.json_body for one in server.seen]
 
 
-async def test_a_shell_command_that_may_have_run_is_not_run_again() -> None:
-    command = ShellInput(agent="build", command="make")
+async def test_a_summary_that_may_be_under_way_is_not_begun_again() -> None:
+    model = SummarizeInput(providerID="rehearsal", modelID="demo")
 
     async with fake(in_turn(reset, beating)) as server, AsyncMimo(server.url, env={"HOME": "/nowhere"}) as mimo:
         with pytest.raises(Unreachable, match="may go on"):
+            await mimo.summarize("ses_1", model)
+
+    assert len(server.posts("/summarize")) == 1
+
+
+async def test_a_shell_command_is_joined_like_a_prompt() -> None:
+    command = ShellInput(agent="build", command="make")
+
+    async with fake(in_turn(reset, beating)) as server:
+        async with AsyncMimo(server.url, backoff=QUICK, env={"HOME": "/nowhere"}) as mimo:
             await mimo.shell("ses_1", command)
 
-    assert len(server.posts("/shell")) == 1
+    assert len({one.body for one in server.posts("/shell")}) == 1
 
 
 async def test_a_prompt_without_an_answer_is_pointed_to_note() -> None:

@@ -77,9 +77,22 @@ async def test_a_password_of_the_environment_goes_before_the_servers_own(tmp_pat
     assert {"Basic bWltb2NvZGU6c2V0"} == {one.headers["authorization"] for one in server.seen}
 
 
-@pytest.mark.parametrize(
-    "said", [{}, {"url": "http://127.0.0.1:9", "pid": 2**22 + 1}, {"url": "http://127.0.0.1:9", "pid": 1}]
-)
+async def test_the_kept_password_is_told_to_no_other_server(tmp_path: Path) -> None:
+    async with fake(well) as own, fake(well) as other:
+        env = state(tmp_path, url=own.url, pid=os.getpid())
+
+        for url in (other.url, own.url.replace("127.0.0.1", "localhost")):
+            async with AsyncMimo(url, env=env) as mimo:
+                await mimo.health()
+
+    assert [one.headers.get("authorization") for one in other.seen] == [None]
+    assert [one.headers.get("authorization") for one in own.seen] == ["Basic bWltb2NvZGU6aXRzIG93bg=="]
+
+
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("said", [{}, {"url": NOBODY, "pid": 2**22 + 1}, {"url": NOBODY, "pid": 1}])
 async def test_what_a_dead_server_left_behind_is_no_server(tmp_path: Path, said: dict[str, object]) -> None:
     env = state(tmp_path, **said)
 
