@@ -204,7 +204,7 @@ class _Embedded(uvicorn.Server):
 
     async def _all_over(self, limit_s: float) -> bool:
         with move_on_after(limit_s):
-            # noqa below: uvicorn tells nobody when its last connection has closed
+            # uvicorn tells nobody when its last connection has closed
             while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
                 await sleep(0.01)
             return True
