@@ -11,14 +11,27 @@ import anyio.to_thread
 
 from mimocode import ids
 from mimocode.errors import Invalid, ToolFailed
+from mimocode.store.rows import Op, Put, TurnRow
+from mimocode.turn import compact
 from mimocode.turn import prompt as texts
-from mimocode.turn.ports import Call, Progress, Tool
+from mimocode.turn.history import History
+from mimocode.turn.ports import Call, Place, Progress, Tool
+from mimocode.wire import event
+from mimocode.wire.base import Wire
 from mimocode.wire.message import Created, ModelRef, UserMessage
-from mimocode.wire.part import AgentPart, FilePart, Part, TextPart
-from mimocode.wire.prompt import AgentPartInput, FilePartInput, PromptInput, SubtaskPartInput, TextPartInput
+from mimocode.wire.part import AgentPart, CompactionPart, FilePart, Part, TextPart
+from mimocode.wire.prompt import (
+    AgentPartInput,
+    FilePartInput,
+    PromptInput,
+    SubtaskPartInput,
+    SummarizeInput,
+    TextPartInput,
+)
 from mimocode.wire.session import Session
 
 from .instance import Instance
+from .lane import Kind
 
 MOST_ATTACHED_BYTES = 20 * 1024 * 1024
 """A file larger than this is not taken into a message."""
@@ -194,3 +207,64 @@ class _File:
 
 async def _unseen(_: Progress) -> None:
     """Nobody watches a file being attached."""
+
+
+def compaction_message(
+    instance: Instance, session: Session, wanted: SummarizeInput, message_id: str, history: History
+) -> tuple[UserMessage, list[Part]]:
+    """The message that asks for a summary of the session so far. Raises `Invalid` for an unknown model."""
+    model = instance.models.resolve(wanted.providerID, wanted.modelID)
+    agent = instance.agent(session.agent)
+    message = UserMessage(
+        id=message_id,
+        sessionID=session.id,
+        time=Created(created=ids.now_ms()),
+        agent=agent.name,
+        model=ModelRef(providerID=model.providerID, modelID=model.id),
+    )
+    tail = compact.tail_start(history.visible(), instance.window_of(model))
+    part = CompactionPart(
+        id=ids.ascending("prt"), sessionID=session.id, messageID=message_id, auto=wanted.auto, tail_start_id=tail
+    )
+    return message, [part]
+
+
+def at(place: Place, turn: int) -> Place:
+    return Place(directory=place.directory, project=place.project, turn=turn)
+
+
+def row(session: Session, turn_id: str, kind: Kind, digest: bytes, wanted: Wire) -> TurnRow:
+    return TurnRow(
+        session_id=session.id,
+        id=turn_id,
+        number=0,
+        kind=kind,
+        digest=digest,
+        request=wanted.encode(),
+        created=ids.now_ms(),
+        ended=None,
+        answer=None,
+    )
+
+
+def stored(row: TurnRow, number: int, answer: bytes | None = None) -> Op:
+    return Put(
+        "turn",
+        {
+            "session_id": row.session_id,
+            "id": row.id,
+            "number": number,
+            "kind": row.kind,
+            "digest": row.digest,
+            "request": row.request,
+            "created": row.created,
+            "ended": row.created if answer is not None else None,
+            "answer": answer,
+        },
+    )
+
+
+def told(session_id: str, message: UserMessage, parts: list[Part]) -> list[event.Body]:
+    now = ids.now_ms()
+    told: list[event.Body] = [event.MessageUpdated(sessionID=session_id, info=message)]
+    return [*told, *(event.PartUpdated(sessionID=session_id, part=part, time=now) for part in parts)]

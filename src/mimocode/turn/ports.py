@@ -266,7 +266,7 @@ class Place:
 class Journal(Protocol):
     """The one place that stores and publishes. An event body is the change it tells of."""
 
-    async def put(self, place: Place, *changes: Body, durable: bool = False) -> None:
+    async def put(self, place: Place, *changes: Body, durable: bool = False) -> object:
         """Stores the changes in one transaction, then tells them, in order. Completes even if the caller is
         cancelled. With `durable` it returns only when they would survive a power cut.
         """

@@ -1,12 +1,15 @@
 """Structured output: a tool whose arguments are the answer. Its schema is the one the prompt asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mimocode.errors import Invalid, ToolFailed
 from mimocode.wire.base import JsonObject
 
 from .ports import Call, Done, Need, ToolSpec
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 TOOL_NAME = "StructuredOutput"
 
@@ -35,7 +38,9 @@ class StructuredOutput:
         self._validator = Draft202012Validator(schema)
 
     def ready(self, arguments: JsonObject) -> "_Given":
-        problems = [f"{error.json_path}: {error.message}" for error in self._validator.iter_errors(arguments)]
+        # The stub of jsonschema leaves the schema's type open.
+        found: Iterable[ValidationError] = self._validator.iter_errors(arguments)  # pyright: ignore[reportUnknownMemberType]
+        problems = [f"{error.json_path}: {error.message}" for error in found]
         if problems:
             raise ToolFailed("The answer does not fit the schema. Mend it and call again:\n" + "\n".join(problems))
         return _Given()

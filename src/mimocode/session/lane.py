@@ -1,0 +1,55 @@
+"""Turns that were admitted, in the lane of their session."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+
+from mimocode.turn.world import Writing
+
+Kind = Literal["prompt", "shell", "summarize"]
+WhenBusy = Literal["queue", "reject", "steer"]
+
+
+class Running:
+    """The handle of an admitted turn."""
+
+    def __init__(self, session_id: str, turn_id: str) -> None:
+        self.session_id = session_id
+        self.turn_id = turn_id
+        self._ended = anyio.Event()
+        self._answer = b""
+
+    async def answer(self) -> bytes:
+        """Waits for the end; the JSON that answers the prompt. Never raises: what went wrong is in it."""
+        await self._ended.wait()
+        return self._answer
+
+    def end(self, answer: bytes) -> None:
+        self._answer = answer
+        self._ended.set()
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A turn in its lane. `companions` are prompts that were fed to it while it ran."""
+
+    kind: Kind
+    number: int
+    handle: Running
+    pen: Writing | None = None
+    closing: bool = False
+    companions: list[Running] = field(default_factory=list[Running])
+
+
+@dataclass(slots=True)
+class Lane:
+    """One session's turns, in the order they were admitted."""
+
+    last_number: int
+    waiting: deque[Admitted] = field(default_factory=deque[Admitted])
+    current: Admitted | None = None
+    scope: anyio.CancelScope | None = None
+    aborting: bool = False
+    idle: anyio.Event = field(default_factory=anyio.Event)

@@ -1,0 +1,364 @@
+"""Owns the turns. Each session has a lane in which its turns run one after the other; lanes run side by side.
+
+A turn is admitted (its prompt and its row are on disk), then run in the runner's task group. Requests hold a `Running`,
+never a task: whoever waits may leave, or come back, or come twice.
+
+    ended by        what is written
+    ────────────    ─────────────────────────────────────────────────────────────
+    its own end     the answer
+    abort           asks settled, open parts ended, `MessageAbortedError`, the answer
+    a bug           `UnknownError`, the answer
+    shutdown        nothing: it goes on at the next start; who waits is told `TurnSuspendedError`
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from mimocode import ids
+from mimocode.bus.local import Bus
+from mimocode.errors import Conflict, NotFound, SessionBusy, Unavailable
+from mimocode.human.asks import Asks
+from mimocode.store.queries import Queries
+from mimocode.store.rows import TurnRow
+from mimocode.turn.abort import finalised
+from mimocode.turn.failure import unknown
+from mimocode.turn.ports import Place
+from mimocode.wire import event
+from mimocode.wire.error import AssistantError, MessageAbortedError
+from mimocode.wire.message import UserMessage, WithParts
+from mimocode.wire.part import Part
+from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput
+from mimocode.wire.session import Busy, Idle, Session, SessionModel
+
+from . import admission, answers, shell
+from .journal import Journal
+from .lane import Admitted, Lane, Running, WhenBusy
+from .sessions import Sessions, place_of
+from .turns import Turns
+
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+    """Starts, joins, ends and resumes turns. Open it with `async with`."""
+
+    def __init__(
+        self, *, journal: Journal, queries: Queries, bus: Bus, asks: Asks, sessions: Sessions, turns: Turns,
+        when_busy: WhenBusy,
+    ) -> None:  # fmt: skip
+        self._journal = journal
+        self._queries = queries
+        self._bus = bus
+        self._asks = asks
+        self._sessions = sessions
+        self._turns = turns
+        self._when_busy: WhenBusy = when_busy
+        self._lanes: dict[str, Lane] = {}
+        self._handles: dict[tuple[str, str], Running] = {}
+        self._admitting: dict[str, anyio.Lock] = {}
+        self._stopping = False
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator["Runner"]:
+        """Turns run inside this block; at its end those that still run are suspended."""
+        async with anyio.create_task_group() as group:
+            self._group: TaskGroup = group
+            try:
+                yield self
+            finally:
+                self.suspend()
+                with anyio.CancelScope(shield=True):
+                    for lane in list(self._lanes.values()):
+                        await lane.idle.wait()
+                group.cancel_scope.cancel()
+
+    # ── admission ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def prompt(self, session_id: str, wanted: PromptInput) -> Running:
+        """Admits a prompt, or joins the turn of the same `messageID`. It is on disk when this returns.
+
+        Raises `NotFound` (session), `Invalid` (agent, model, parts), `Conflict` (same id, another body),
+        `SessionBusy` (when prompts are refused while a turn runs), `Unavailable`.
+        """
+        turn_id = wanted.messageID or ids.ascending("msg")
+        digest = sha256(wanted.encode()).digest()
+        async with self._admission(session_id) as session:
+            joined = await self._join(session, turn_id, digest) if wanted.messageID else None
+            if joined is not None:
+                return joined
+            lane = await self._lane(session_id)
+            if self._when_busy == "reject" and lane.current is not None and not wanted.noReply:
+                raise SessionBusy(session_id)
+            instance = await self._turns.instance(session)
+            message, parts = await admission.user_message(
+                instance, session, wanted, turn_id, self._turns.reader(instance)
+            )
+            row = admission.row(session, turn_id, "prompt", digest, wanted)
+            noted = await self._note_choice(session, message, wanted)
+            if wanted.noReply:
+                return await self._store_only(lane, noted, row, message, parts)
+            return await self._admit(lane, noted, row, message, parts)
+
+    async def shell(self, session_id: str, wanted: ShellInput) -> Running:
+        """Admits a command of the human's. Raises as `prompt` does, and `SessionBusy` while a turn runs."""
+        turn_id = wanted.messageID or ids.ascending("msg")
+        digest = sha256(b"shell" + wanted.encode()).digest()
+        async with self._admission(session_id) as session:
+            joined = await self._join(session, turn_id, digest) if wanted.messageID else None
+            if joined is not None:
+                return joined
+            lane = await self._lane(session_id)
+            if lane.current is not None:
+                raise SessionBusy(session_id)
+            instance = await self._turns.instance(session)
+            message, parts = shell.user_message(instance, session, wanted, turn_id)
+            row = admission.row(session, turn_id, "shell", digest, wanted)
+            return await self._admit(lane, session, row, message, parts)
+
+    async def summarize(self, session_id: str, wanted: SummarizeInput) -> Running:
+        """Admits a compaction of what was said so far. Raises as `prompt` does."""
+        turn_id = ids.ascending("msg")
+        async with self._admission(session_id) as session:
+            lane = await self._lane(session_id)
+            instance = await self._turns.instance(session)
+            entries = await self._turns.history(session_id, lane.last_number)
+            message, parts = admission.compaction_message(instance, session, wanted, turn_id, entries)
+            row = admission.row(session, turn_id, "summarize", sha256(wanted.encode()).digest(), wanted)
+            return await self._admit(lane, session, row, message, parts)
+
+    @asynccontextmanager
+    async def _admission(self, session_id: str) -> AsyncGenerator[Session]:
+        """One admission at a time for each session."""
+        if self._stopping:
+            raise Unavailable("The server is shutting down. Send the request again when it is back.")
+        lock = self._admitting.setdefault(session_id, anyio.Lock())
+        try:
+            async with lock:
+                yield await self._sessions.get(session_id)
+        finally:
+            if not lock.statistics().tasks_waiting and not lock.locked():
+                self._admitting.pop(session_id, None)
+
+    async def _join(self, session: Session, turn_id: str, digest: bytes) -> Running | None:
+        """The turn of this id, if there is one. Raises `Conflict` if it was started by another request."""
+        row = await self._queries.turn(session.id, turn_id)
+        if row is None:
+            if await self._queries.message(session.id, turn_id) is not None:
+                raise Conflict(f"{turn_id} is the id of a message that started no turn. Send a new messageID.")
+            return None
+        if row.digest != digest:
+            raise Conflict(f"{turn_id} was sent before with another body. Send the same body, or a new messageID.")
+        return self.handle(row)
+
+    def handle(self, row: TurnRow) -> Running:
+        """The handle of a stored turn: the one it runs under, or one that has its answer already."""
+        known = self._handles.get((row.session_id, row.id))
+        if known is not None:
+            return known
+        handle = Running(row.session_id, row.id)
+        if row.answer is not None:
+            handle.end(row.answer)
+        else:
+            # Left behind by a process before this one, and not resumed.
+            handle.end(answers.suspended(row.session_id, row.id, None))
+        return handle
+
+    async def _lane(self, session_id: str) -> Lane:
+        lane = self._lanes.get(session_id)
+        if lane is None:
+            lane = Lane(last_number=await self._queries.last_turn_number(session_id))
+            lane.idle.set()
+        return lane
+
+    async def _note_choice(self, session: Session, message: UserMessage, wanted: PromptInput) -> Session:
+        """A session remembers who was asked last, and which tools were switched off."""
+        model = SessionModel(
+            id=message.model.modelID, providerID=message.model.providerID, variant=message.model.variant
+        )
+        rules = self._turns.rules_of(wanted)
+        return await self._sessions.change(
+            session.id,
+            lambda now: now.but(
+                agent=message.agent,
+                model=model,
+                permission=[*(now.permission or []), *rules] if rules else now.permission,
+            ),
+        )
+
+    async def _admit(
+        self, lane: Lane, session: Session, row: TurnRow, message: UserMessage, parts: list[Part]
+    ) -> Running:
+        lane.last_number += 1
+        admitted = Admitted(row.kind, lane.last_number, Running(session.id, row.id))
+        fed_to = lane.current if self._when_busy == "steer" and row.kind == "prompt" else None
+        if fed_to is not None and (fed_to.pen is None or fed_to.closing or fed_to.kind != "prompt"):
+            fed_to = None
+        number = fed_to.number if fed_to else lane.last_number
+        place = admission.at(place_of(session), number)
+        changes = admission.told(session.id, message, parts)
+        self._handles[session.id, row.id] = admitted.handle
+        if fed_to is not None and fed_to.pen is not None:
+            fed_to.companions.append(admitted.handle)
+            fed_to.pen.history.apply(*changes)
+        if lane.current is None and not lane.waiting:
+            self._bus.opening(session.id)
+        await self._journal.put(place, *changes, durable=True, also=[admission.stored(row, lane.last_number)])
+        if fed_to is None:
+            self._enter(lane, session.id, admitted)
+        return admitted.handle
+
+    async def _store_only(
+        self, lane: Lane, session: Session, row: TurnRow, message: UserMessage, parts: list[Part]
+    ) -> Running:
+        """A prompt that wants no reply is its own answer."""
+        lane.last_number += 1
+        handle = Running(session.id, row.id)
+        answer = WithParts(info=message, parts=parts).encode()
+        place = admission.at(place_of(session), lane.last_number)
+        changes = admission.told(session.id, message, parts)
+        stored = admission.stored(row, lane.last_number, answer)
+        await self._journal.put(place, *changes, durable=True, also=[stored])
+        handle.end(answer)
+        return handle
+
+    def _enter(self, lane: Lane, session_id: str, admitted: Admitted) -> None:
+        lane.waiting.append(admitted)
+        if session_id not in self._lanes:
+            self._lanes[session_id] = lane
+            lane.idle = anyio.Event()
+            self._group.start_soon(self._drive, session_id, lane)
+
+    # ── running ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _drive(self, session_id: str, lane: Lane) -> None:
+        """Runs the lane's turns until there are none, then the session is idle."""
+        place: Place | None = None
+        try:
+            while lane.waiting and not self._stopping:
+                lane.current = lane.waiting.popleft()
+                place = await self._run(lane, lane.current) or place
+                lane.current = None
+        finally:
+            for left in (*([lane.current] if lane.current else []), *lane.waiting):
+                self._release(left, answers.suspended(session_id, left.handle.turn_id, left.pen))
+            del self._lanes[session_id]
+            if place is not None and not self._stopping:
+                self._sessions.status(place, session_id, Idle())
+            lane.idle.set()
+
+    async def _run(self, lane: Lane, admitted: Admitted) -> Place | None:
+        """One turn, from where its messages stand. Returns where it ran; None if its session is gone."""
+        handle = admitted.handle
+        failed: AssistantError | None = None
+        with anyio.CancelScope() as lane.scope:
+            try:
+                if lane.aborting:
+                    failed = MessageAbortedError()
+                admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
+                if failed is None:
+                    self._sessions.status(admitted.pen.turn.place, handle.session_id, Busy())
+                    await self._turns.run(admitted.kind, admitted.pen, lambda: _close(admitted))
+            except NotFound as gone:
+                if gone.kind == "session":
+                    self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, None))
+                    return None
+                failed = unknown(gone)
+            except Exception as error:  # noqa: BLE001 - the turn's edge: a bug ends one turn, not the process
+                _log.exception("turn failed", extra={"session": handle.session_id, "turn": handle.turn_id})
+                failed = unknown(_first(error))
+        admitted.closing = True
+        if lane.scope.cancelled_caught:
+            if not lane.aborting:
+                self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, admitted.pen))
+                return admitted.pen.turn.place if admitted.pen else None
+            failed = MessageAbortedError()
+        return await self._end(admitted, failed)
+
+    async def _end(self, admitted: Admitted, failed: AssistantError | None) -> Place | None:
+        """Writes how the turn ended and its answer, lets the subscribers have it, then answers who waits."""
+        handle, pen = admitted.handle, admitted.pen
+        if pen is None:
+            pen = await self._turns.bare_pen(handle.session_id, handle.turn_id, admitted.number)
+        place = pen.turn.place
+        try:
+            if failed is not None:
+                await self._asks.settle_all(handle.session_id)
+                await pen.put(*finalised(pen, failed))
+                pen.tell(event.SessionError(sessionID=handle.session_id, error=failed))
+            answer = answers.ended(admitted.kind, pen)
+            for each in (handle, *admitted.companions):
+                await self._journal.end_turn(each.session_id, each.turn_id, answer)
+        except Unavailable as refused:
+            # The disk refuses: the turn stays unfinished there, and goes on when it can. Who waits is told.
+            _log.error("turn could not be stored", extra={"session": handle.session_id, "reason": str(refused)})
+            answer = answers.suspended(handle.session_id, handle.turn_id, pen)
+        if await self._bus.flushed():
+            # Some clients stop reading events as soon as the answer is there.
+            await anyio.sleep(LAST_EVENTS_S)
+        self._release(admitted, answer)
+        return place
+
+    def _release(self, admitted: Admitted, answer: bytes) -> None:
+        for handle in (admitted.handle, *admitted.companions):
+            self._handles.pop((handle.session_id, handle.turn_id), None)
+            handle.end(answer)
+
+    # ── ending, resuming ─────────────────────────────────────────────────────────────────────────────────
+
+    async def abort(self, session_id: str) -> None:
+        """Ends the session's turn and those that wait behind it, and returns when all of that is written."""
+        lane = self._lanes.get(session_id)
+        if lane is None:
+            return
+        lane.aborting = True
+        if lane.scope is not None:
+            lane.scope.cancel()
+        await lane.idle.wait()
+
+    async def delete(self, session_id: str) -> None:
+        """Aborts and removes a session and its children. Raises `NotFound`."""
+        for child in await self._sessions.children(session_id):
+            await self.delete(child.id)
+        await self.abort(session_id)
+        await self._asks.settle_all(session_id)
+        await self._sessions.remove(session_id)
+
+    def suspend(self) -> None:
+        """No new turns; those that run stop where they are and go on at the next start."""
+        self._stopping = True
+        for lane in self._lanes.values():
+            if lane.scope is not None:
+                lane.scope.cancel()
+
+    async def resume(self) -> int:
+        """Enters every unfinished turn into its lane again, in the order of admission. Returns how many."""
+        rows = await self._queries.unfinished_turns()
+        for row in rows:
+            lane = self._lanes.get(row.session_id) or await self._lane(row.session_id)
+            handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
+            self._enter(lane, row.session_id, Admitted(row.kind, row.number, handle))
+        return len(rows)
+
+    def is_busy(self, session_id: str) -> bool:
+        return session_id in self._lanes
+
+
+LAST_EVENTS_S = 0.005
+"""Between the last event of a turn and its answer, where somebody listens to events."""
+
+
+def _close(admitted: Admitted) -> None:
+    admitted.closing = True
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first of a group of errors: what one of several tools, run side by side, stumbled over."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
