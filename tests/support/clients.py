@@ -68,6 +68,8 @@ def offline_environment(home: Path) -> dict[str, str]:
         "OPENCODE_DISABLE_SHARE": "1",
         "OPENCODE_MODELS_PATH": str(models),
         "OPENCODE_PURE": "1",
+        # Its background installation of plugin types fails at once instead of asking a registry.
+        "npm_config_registry": "http://127.0.0.1:9/",
     }
 
 

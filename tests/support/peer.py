@@ -42,7 +42,14 @@ def lab_config(model_url: str, **extra: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def peer(scratch: Path, project: Path, config: Mapping[str, Any], *, password: str | None = None) -> Generator[Server]:
+def peer(
+    scratch: Path,
+    project: Path,
+    config: Mapping[str, Any],
+    *,
+    password: str | None = None,
+    authorization: str | None = None,
+) -> Generator[Server]:
     """`opencode serve` in `project`; its home, log and database are in `scratch`."""
     packages = pinned()
     home = scratch / "peer-home"
@@ -60,5 +67,6 @@ def peer(scratch: Path, project: Path, config: Mapping[str, Any], *, password: s
         directory=project,
         env=environment,
         log=scratch / "peer.log",
+        authorization=authorization,
     ) as server:
         yield server

@@ -1,0 +1,80 @@
+"""Event streams: headers, frames, what comes first and what comes by itself."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.contract.behaviours import proves
+from tests.contract.talk import Talk
+
+
+async def first_lines(talk: Talk, path: str, count: int) -> tuple[dict[str, str], list[str]]:
+    """Headers and the first lines of a stream, while a session is made."""
+    with anyio.fail_after(30):
+        async with talk.client.stream("GET", path, params={"directory": str(talk.directory)}) as response:
+            lines: list[str] = []
+            async for line in response.aiter_lines():
+                if not lines:
+                    await talk.session()
+                lines.append(line)
+                if len(lines) >= count:
+                    break
+            return dict(response.headers), lines
+    raise AssertionError
+
+
+@pytest.mark.parametrize("path", ["/event", "/global/event"])
+@proves("stream.headers", "stream.connected")
+async def test_a_stream_says_at_once_that_it_is_connected_and_may_not_be_held_back(talk: Talk, path: str) -> None:
+    headers, lines = await first_lines(talk, path, 2)
+
+    assert headers["content-type"].startswith("text/event-stream")
+    assert {"no-cache", "no-transform"} <= {word.strip() for word in headers["cache-control"].split(",")}
+    assert (headers["x-accel-buffering"], headers["x-content-type-options"]) == ("no", "nosniff")
+    assert '"type":"server.connected"' in lines[0]
+    assert lines[1] == ""
+
+
+@proves("stream.frames")
+async def test_frames_are_data_lines_and_ours_carry_ids_for_what_is_stored(talk: Talk) -> None:
+    _, lines = await first_lines(talk, "/event", 6)
+
+    fields = {line.partition(":")[0] for line in lines if line}
+    assert fields == ({"data"} if talk.with_peer else {"data", "id"})
+
+
+@pytest.mark.slow
+@proves("stream.heartbeat")
+async def test_a_silent_stream_beats_every_ten_seconds(talk: Talk) -> None:
+    async with talk.hearing() as heard:
+        await heard.first("server.heartbeat")
+
+    assert heard.events[0]["type"] == "server.connected"
+
+
+@proves("stream.directory")
+async def test_a_stream_tells_of_its_directory_only(talk: Talk, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with talk.hearing() as heard:
+        made = await talk.call("POST", "/session", query={"directory": str(elsewhere)})
+        ours = await talk.session()
+        await heard.until(lambda _: heard.of(ours))
+
+    assert heard.of(made["id"]) == []
+
+
+@proves("stream.global")
+async def test_the_global_stream_tells_where_each_event_happened(talk: Talk) -> None:
+    async with talk.hearing("/global/event") as heard:
+        session = await talk.session()
+        await heard.until(lambda _: heard.of(session))
+        await talk.call("DELETE", f"/session/{session}")
+        await heard.first("session.deleted")
+
+    told = [frame for frame in heard.wrappers if frame["payload"]["type"] in ("session.created", "session.deleted")]
+    assert {frame["directory"] for frame in told} == {str(talk.directory)}
+    assert {frame["project"] for frame in told} == {(await talk.call("GET", "/project/current"))["id"]}
+    assert set(heard.wrappers[0]) == {"payload"}
+    twins = [frame for frame in heard.wrappers if frame["payload"]["type"] == "sync"]
+    assert bool(twins) is talk.with_peer
