@@ -36,11 +36,7 @@ def default_rules(spill: Path, home: Path) -> list[Rule]:
 
 
 def _allow(permission: str, *patterns: str) -> list[Rule]:
-    return [Rule(permission=permission, pattern=pattern, action="allow") for pattern in patterns or ("*",)]
-
-
-def _deny(permission: str) -> list[Rule]:
-    return [Rule(permission=permission, pattern="*", action="deny")]
+    return [Rule(permission=permission, pattern=pattern, action="allow") for pattern in patterns]
 
 
 def agents(
@@ -68,14 +64,14 @@ def _built_in(defaults: Sequence[Rule], user: Sequence[Rule]) -> Iterable[Agent]
         description="The default agent: carries a task out with all tools, as far as the permissions allow.",
         mode="primary",
         native=True,
-        permission=[*defaults, *_allow("question"), *user],
+        permission=[*defaults, *_allow("question", "*"), *user],
     )
     yield Agent(
         name="plan",
         description="Makes a plan and carries nothing out: files cannot be changed, and shell commands ask first.",
         mode="primary",
         native=True,
-        permission=[*defaults, *_allow("question"), *_only_looking(user)],
+        permission=[*defaults, *_allow("question", "*"), *_only_looking(user)],
     )
     for name, temperature in (("title", 0.5), ("summary", None), ("compaction", None)):
         yield Agent(
@@ -84,24 +80,32 @@ def _built_in(defaults: Sequence[Rule], user: Sequence[Rule]) -> Iterable[Agent]
             native=True,
             hidden=True,
             temperature=temperature,
-            permission=[*defaults, *user, *_deny("*")],
+            permission=[*defaults, *user, Rule(permission="*", pattern="*", action="deny")],
             prompt=prompt.text(name),
         )
 
 
 def _only_looking(user: Sequence[Rule]) -> list[Rule]:
-    """The user's rules with what lets a plan be carried out taken back.
+    """The user's rules, each followed by what takes back the writing it lets through.
 
-    Permission given in general is meant for work, not for planning: an ``allow`` of every command becomes ``ask``.
-    One for certain commands stands, since who wrote it knew which. What the user denies stays denied.
+    Permission given in general is meant for work, not for planning: edits become ``deny``, except of plans, and an
+    ``allow`` of every command becomes ``ask``. One for certain commands stands, since who wrote it knew which. What the
+    user denies stays denied.
     """
-    ask = Rule(permission="bash", pattern="*", action="ask")
-    kept: list[Rule] = [ask]
+    kept = [Rule(permission="bash", pattern="*", action="ask"), *_no_edits("*")]
     for rule in user:
         kept.append(rule)
         if rule.action == "allow" and rules.matches("bash", rule.permission) and not rule.pattern.strip("*? "):
-            kept.append(ask)
-    return [*kept, *_deny("edit"), *_allow("edit", *PLANS)]
+            kept.append(Rule(permission="bash", pattern=rule.pattern, action="ask"))
+        if rule.action != "deny" and rules.matches("edit", rule.permission):
+            kept += _no_edits(rule.pattern)
+    return kept
+
+
+def _no_edits(pattern: str) -> list[Rule]:
+    """No edits of what `pattern` covers, except of the plans among it."""
+    plans = [plan for plan in PLANS if rules.matches(plan.replace("*", "plan"), pattern)]
+    return [Rule(permission="edit", pattern=pattern, action="deny"), *_allow("edit", *plans)]
 
 
 def _changed(agent: Agent, settings: AgentSettings, home: Path) -> Agent:

@@ -133,9 +133,10 @@ def _user_rules(file: keys.File, home: Path) -> list[Rule]:
 
 
 def _configured(file: keys.File) -> dict[str, keys.AgentSettings]:
-    """``agent``, and the older ``mode``, whose agents are primary ones."""
-    modes = {name: each if each.mode else each.but(mode="primary") for name, each in file.mode.items()}
-    return {**modes, **file.agent}
+    """``agent``, upon the older ``mode``, whose agents are primary ones."""
+    modes = {name: {**each.model_dump(exclude_unset=True), "mode": "primary"} for name, each in file.mode.items()}
+    own = {name: each.model_dump(exclude_unset=True) for name, each in file.agent.items()}
+    return {name: keys.AgentSettings.model_validate(each) for name, each in merged(modes, own).items()}
 
 
 def _model(value: str | None, key: str) -> str | None:
