@@ -1,0 +1,206 @@
+"""Runs a command in a process group of its own, which ends with it.
+
+The group is ended (TERM, a short grace, KILL) when the command runs out of time or its run is cancelled, also if this
+process dies: a small guard outside the group sees its pipe close. Output is read from one pipe, so what the command
+and its children write stays in order.
+"""
+
+import contextlib
+import math
+import os
+import signal
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+import anyio
+from anyio.abc import Process
+
+GRACE_S = 0.5
+"""Between TERM and KILL."""
+_HELD_S = 0.5
+"""How long a pipe that others still hold is read after the command itself has ended."""
+_KILLED_S = 5.0
+_POLL_S = 0.02
+_CHUNK = 64 * 1024
+_LARGEST_PIPE = 1024 * 1024
+_GUARD = 'read -r _ || kill -s KILL -- "-$0"'
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`code` is as a shell gives it, 128 + n for signal n; None if the time ran out. `held`: processes that the
+    command left behind still held its output and were ended.
+    """
+
+    code: int | None
+    held: bool = False
+
+
+async def run_group(
+    argv: Sequence[str],
+    *,
+    directory: Path,
+    environ: Mapping[str, str],
+    timeout_s: float,
+    sink: Callable[[bytes], Awaitable[None]],
+) -> Ended:
+    """Runs it to its end, its output going to `sink` in order. Raises `OSError` if it cannot be started.
+
+    What has left the group's session and does not hold the output (a daemon) is not followed.
+    """
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(reading, False)
+        try:
+            process = await anyio.open_process(
+                argv,
+                stdin=DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                cwd=directory,
+                env=environ,
+                start_new_session=True,
+            )
+        finally:
+            os.close(writing)
+        async with _reaped(process), _guarded(process.pid), _ended(process) as spare:
+            with anyio.move_on_after(timeout_s):
+                held = await _until_exit(process, reading, sink)
+                if not held:
+                    spare()
+                return Ended(_shell_code(process.returncode), held)
+            return Ended(None)
+    finally:
+        os.close(reading)
+
+
+class _Exit:
+    """Whether the command has ended, and which wait for output its end shall interrupt."""
+
+    seen: bool = False
+    waiting: anyio.CancelScope | None = None
+
+    def happened(self) -> None:
+        self.seen = True
+        if self.waiting is not None:
+            self.waiting.cancel()
+
+
+async def _until_exit(process: Process, reading: int, sink: Callable[[bytes], Awaitable[None]]) -> bool:
+    """Says whether somebody held the output after the command had ended."""
+    end = _Exit()
+    held = False
+
+    async def copy() -> None:
+        nonlocal held
+        held = await _copy(reading, sink, end)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(copy)
+        await process.wait()
+        end.happened()
+    return held
+
+
+async def _copy(reading: int, sink: Callable[[bytes], Awaitable[None]], end: _Exit) -> bool:
+    """Copies until everybody has closed the pipe: False. True if somebody keeps it after the command's end."""
+    after = 0
+    while True:
+        over = end.seen
+        with anyio.CancelScope(deadline=anyio.current_time() + _HELD_S if over else math.inf) as end.waiting:
+            await anyio.wait_readable(reading)
+        if end.waiting.cancelled_caught:
+            if over:
+                return True
+            continue
+        try:
+            chunk = os.read(reading, _CHUNK)
+        except BlockingIOError:
+            continue
+        if not chunk:
+            return False
+        after += len(chunk) if over else 0
+        if after > _LARGEST_PIPE:
+            return True
+        await sink(chunk)
+
+
+@asynccontextmanager
+async def _reaped(process: Process) -> AsyncGenerator[None]:
+    """Whatever happens, the group gets its KILL and the command is waited for."""
+    try:
+        yield
+    finally:
+        if process.returncode is None:
+            _signal(process.pid, signal.SIGKILL)
+        with anyio.move_on_after(_KILLED_S, shield=True):
+            await process.aclose()
+
+
+@asynccontextmanager
+async def _ended(process: Process) -> AsyncGenerator[Callable[[], None]]:
+    """Ends the group on the way out, unless the callable it gives was called."""
+    spared = False
+
+    def spare() -> None:
+        nonlocal spared
+        spared = True
+
+    try:
+        yield spare
+    finally:
+        if not spared:
+            with anyio.CancelScope(shield=True):
+                await _end(process)
+
+
+async def _end(process: Process) -> None:
+    if not _signal(process.pid, signal.SIGTERM):
+        return
+    for _ in range(round(GRACE_S / _POLL_S)):  # nobody tells when a group has ended
+        if not _signal(process.pid, 0):
+            break
+        await anyio.sleep(_POLL_S)
+    _signal(process.pid, signal.SIGKILL)
+    with anyio.move_on_after(_KILLED_S):
+        await process.wait()
+
+
+def _signal(group: int, number: int) -> bool:
+    """False if nobody is left in the group."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _shell_code(returncode: int | None) -> int | None:
+    return 128 - returncode if returncode is not None and returncode < 0 else returncode
+
+
+@asynccontextmanager
+async def _guarded(group: int) -> AsyncGenerator[None]:
+    """Meanwhile a tiny shell outside the group waits for a line from us; our death instead makes it kill the group."""
+    guard = await anyio.open_process(
+        ["/bin/sh", "-c", _GUARD, str(group)],
+        stdin=PIPE,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
+        cwd="/",
+        env={},
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        with anyio.move_on_after(_KILLED_S, shield=True):
+            if guard.stdin is not None:
+                with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    await guard.stdin.send(b"\n")
+            await guard.aclose()

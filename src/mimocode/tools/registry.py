@@ -1,0 +1,36 @@
+"""All built-in tools."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mimocode.turn.ports import Human, Todos, Tool, Toolbox
+
+from .bash import Bash
+from .edit import Edit
+from .output import Bounded, Spill
+from .question import AskQuestion
+from .read import Read
+from .todoread import TodoRead
+from .todowrite import TodoWrite
+from .write import Write
+
+
+def toolbox(
+    *, human: Human, todos: Todos, spill: Path, rg: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Toolbox:
+    """Every tool by name, in the order models are told of them.
+
+    `spill` is the directory for outputs too long for a model. `rg` is ripgrep's binary; None finds it. `environ`
+    is what commands inherit, without the secrets in it; None is this process's own.
+    """
+    kept = Spill(spill)
+    tools: list[Tool] = [
+        AskQuestion(human),
+        Bash(kept, environ=environ),
+        Read(),
+        Edit(),
+        Write(),
+        TodoWrite(todos),
+        TodoRead(todos),
+    ]
+    return {tool.spec.name: Bounded(tool, kept) for tool in tools}
