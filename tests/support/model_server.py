@@ -41,6 +41,7 @@ from mimocode.llm.script import (
     Say,
     Script,
     Step,
+    answer_in,
     parse,
     words,
 )
@@ -217,7 +218,7 @@ class ModelServer:
             text = self._script.title if request.purpose == "title" else self._script.summary
             return Step((Say(text),))
         history = request.history
-        values = {"last_user": history.prompt, "last_result": history.result}
+        values = {"last_user": history.prompt, "last_result": history.result, "answer": answer_in(history.result)}
         if self._in_order:
             return self._script.step(history.prompt, turn_number, turn_number).filled(values)
         step = self._script.step(history.prompt, history.rounds, history.rounds_since_prompt)
@@ -234,10 +235,12 @@ def purpose_of(history: History, body: Mapping[str, Any]) -> str:
     """Titles and summaries are asked for without tools, by a system prompt or a last message that says so."""
     if body.get("tools"):
         return "turn"
-    asked = f"{history.system[:2000]}\n{history.turns[-1][1][:2000] if history.turns else ''}".lower()
-    if "title" in history.system[:400].lower():
+    system = history.system[:400].lower()
+    if "title" in system:
         return "title"
-    return "summary" if re.search(r"summar(y|ise|ize)|continuing our conversation", asked) else "turn"
+    last = history.turns[-1][1][:2000].lower() if history.turns else ""
+    asked = re.search(r"continuing our conversation|summari[sz]e the conversation above|anchored summary", last)
+    return "summary" if asked or re.search(r"summar(y|is|iz)", system) else "turn"
 
 
 class _Connection(asyncio.Protocol):

@@ -150,6 +150,12 @@ def words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*?(?=\s|$)|\s+$", text) if text.strip() else [text] if text else []
 
 
+def answer_in(result: str) -> str:
+    """What a human answered, from the result of the tool `question`; the result itself if it is another tool's."""
+    found = re.findall(r'"="((?:[^"\\]|\\.)*)"', result)
+    return ", ".join(found) if found else result
+
+
 def _fill(action: Action, values: Mapping[str, str]) -> Action:
     if isinstance(action, Say):
         return replace(action, text=_substituted(action.text, values))

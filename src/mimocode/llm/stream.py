@@ -1,0 +1,237 @@
+"""One call to a model as a stream of our events, over pydantic-ai's model classes.
+
+The library is used as a streaming layer only: it speaks the APIs and parses what they send. The turn owns the loop,
+the retries and the history. Closing the generator, or cancelling its task, closes the HTTP request at once.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, cast
+
+from mimocode.errors import ContentFiltered, Invalid, MimoError, ProviderError, StreamCut
+from mimocode.turn.ports import (
+    BlockEnd,
+    ModelCall,
+    ModelEvent,
+    ReasoningDelta,
+    StreamEnd,
+    TextDelta,
+    ToolCalled,
+    ToolStart,
+    Usage,
+)
+from mimocode.wire.base import JsonObject
+from mimocode.wire.provider import Model
+
+from . import asking, history, prices, wires
+from .catalog import Source
+from .failures import failed
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponsePart, ModelResponseStreamEvent
+    from pydantic_ai.models import Model as Speaker
+    from pydantic_ai.models import ModelRequestParameters, StreamedResponse
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.usage import RequestUsage
+
+_REASONS = {"stop": "stop", "length": "length", "tool_call": "tool-calls"}
+
+
+class Streams:
+    """Speaks to providers, and keeps one HTTP client for each."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = sources
+        self._lines: dict[str, wires.Line] = {}
+        self._speakers: dict[tuple[str, str], Speaker] = {}
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent, None]:
+        source = self._sources.get(call.model.providerID)
+        if source is None:
+            raise Invalid(f"There is no provider {call.model.providerID!r} any more. Choose another model.")
+        speaker = await self._speaker(source, call.model)
+        async with aclosing(_events(speaker, call, source)) as events:
+            async for event in events:
+                yield event
+
+    async def warm(self, model: Model) -> None:
+        """Loads what speaking to this model needs. Makes no connection."""
+        await self._speaker(self._sources[model.providerID], model)
+
+    async def aclose(self) -> None:
+        lines, self._lines = self._lines, {}
+        self._speakers.clear()
+        for line in lines.values():
+            if line.http is not None:
+                await line.http.aclose()
+
+    async def _speaker(self, source: Source, model: Model) -> "Speaker":
+        key = (source.id, model.api.id)
+        if key not in self._speakers:
+            await asyncio.to_thread(wires.load, source)
+            if source.id not in self._lines:
+                self._lines[source.id] = wires.line(source)
+            self._speakers[key] = self._lines[source.id].speaker(model.api.id)
+        return self._speakers[key]
+
+
+async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncGenerator[ModelEvent, None]:
+    import httpx2
+    from pydantic_ai.direct import model_request_stream
+    from pydantic_ai.exceptions import AgentRunError, UserError
+
+    asked = cast("ModelSettings", asking.settings(call, source))
+    messages = history.messages(call.history, call.model)
+    try:
+        async with model_request_stream(
+            speaker, messages, model_settings=asked, model_request_parameters=_parameters(call)
+        ) as response:
+            told = _Told(response)
+            async for event in response:
+                for ours in told.of(event):
+                    yield ours
+            yield told.end(call.model, source)
+    except (AgentRunError, UserError, httpx2.HTTPError, httpx2.StreamError) as error:
+        raise _ours(error, source) from error
+
+
+def _parameters(call: ModelCall) -> "ModelRequestParameters":
+    from pydantic_ai.messages import InstructionPart
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.tools import ToolDefinition
+
+    tools = [
+        ToolDefinition(
+            name=tool.name, description=tool.description, parameters_json_schema=tool.parameters, strict=False
+        )
+        for tool in call.tools
+    ]
+    system = [InstructionPart(content=call.system)] if call.system else []
+    return ModelRequestParameters(function_tools=tools, instruction_parts=system)
+
+
+class _Told:
+    """The library's events as ours. `of` and `end` are called in the order of the stream."""
+
+    def __init__(self, response: "StreamedResponse") -> None:
+        self._response = response
+        self._called = False
+
+    def of(self, event: "ModelResponseStreamEvent") -> Iterator[ModelEvent]:
+        from pydantic_ai import messages as ai
+
+        match event:
+            case ai.PartStartEvent(index=index, part=ai.TextPart(content=text)):
+                yield from _text(index, text)
+            case ai.PartStartEvent(index=index, part=ai.ThinkingPart(content=text)):
+                # Also without text: a provider may show a sealed thought only, which must come back all the same.
+                yield ReasoningDelta(index, text)
+            case ai.PartStartEvent(index=index, part=ai.ToolCallPart() as part):
+                self._called = True
+                yield ToolStart(index, part.tool_call_id, part.tool_name)
+            case ai.PartDeltaEvent(index=index, delta=ai.TextPartDelta(content_delta=text)):
+                yield from _text(index, text)
+            case ai.PartDeltaEvent(index=index, delta=ai.ThinkingPartDelta(content_delta=str(text))) if text:
+                yield ReasoningDelta(index, text)
+            case ai.PartEndEvent(index=index, part=ai.ToolCallPart() as part):
+                raw, arguments = _arguments(cast("str | JsonObject | None", part.args))
+                yield ToolCalled(index, part.tool_call_id, part.tool_name, raw, arguments, self._marks(part))
+            case ai.PartEndEvent(index=index, part=part) if isinstance(part, ai.TextPart | ai.ThinkingPart):
+                yield BlockEnd(index, self._marks(part))
+            case _:
+                return
+
+    def _marks(self, part: "ModelResponsePart") -> JsonObject | None:
+        return history.marks(part, self._response.canonical_system)
+
+    def end(self, model: Model, source: Source) -> StreamEnd:
+        """Raises `StreamCut` if the provider never said that it was done, `ContentFiltered` if it refused."""
+        name = f"{model.providerID}/{model.id}"
+        if self._response.finish_reason == "content_filter":
+            raise ContentFiltered(f"The provider of {name} refused the content.", url=self._response.provider_url)
+        if "finish_reason" not in (self._response.provider_details or {}):
+            raise StreamCut(f"The answer of {name} ended before it was complete.", url=self._response.provider_url)
+        reason = _REASONS.get(self._response.finish_reason or "", "other")
+        usage = _usage(self._response.usage)
+        cost = prices.charged(model, usage, configured=source.priced_by_user(model.id))
+        return StreamEnd("tool-calls" if self._called and reason == "stop" else reason, usage, cost)
+
+
+def _text(index: int, text: str) -> Iterator[ModelEvent]:
+    if text:
+        yield TextDelta(index, text)
+
+
+def _arguments(args: "str | JsonObject | None") -> tuple[str, JsonObject | None]:
+    """What the model wrote, and the object it means; None if it means none."""
+    if isinstance(args, dict):
+        return json.dumps(args, ensure_ascii=False), args
+    raw = args or "{}"
+    try:
+        found: Any = json.loads(raw)
+    except json.JSONDecodeError:
+        return raw, None
+    return raw, cast(JsonObject, found) if isinstance(found, dict) else None
+
+
+def _usage(usage: "RequestUsage") -> Usage:
+    reasoning = usage.details.get("reasoning_tokens") or usage.details.get("thoughts_tokens") or 0
+    return Usage(
+        input=max(0, usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens),
+        output=max(0, usage.output_tokens - reasoning),
+        reasoning=reasoning,
+        cache_read=usage.cache_read_tokens,
+        cache_write=usage.cache_write_tokens,
+    )
+
+
+def _ours(error: Exception, source: Source) -> MimoError:
+    """Our error for one of the library's, or of the HTTP client's."""
+    from pydantic_ai import exceptions as ai
+
+    url = _url(error) or source.url
+    if isinstance(error, ai.ModelAPIError) and not isinstance(error, ai.ModelConnectionError):
+        is_http = isinstance(error, ai.ModelHTTPError)
+        return failed(
+            _sentence(error),
+            provider_id=source.id,
+            status=error.status_code if is_http else None,
+            code=error.provider_error_code or error.provider_error_type,
+            headers=error.headers if is_http else None,
+            body=error.body,
+            url=url,
+            retry_after_s=error.retry_after,
+            key_names=source.env,
+        )
+    if isinstance(error, ai.UnexpectedModelBehavior) and "ended without" in error.message:
+        return StreamCut(f"The answer of {source.id} ended before it began.", url=url)
+    if isinstance(error, ai.UserError):
+        return ProviderError(f"{source.id} cannot be asked this: {error}", url=url)
+    # What is left never got a whole answer: no connection, a reset, silence, or what is no answer at all.
+    return ProviderError(f"{source.id}: {_sentence(error)}", retryable=True, url=url)
+
+
+def _sentence(error: Exception) -> str:
+    """What happened, with the cause where the library's own words only say that something did."""
+    said = str(error) or type(error).__name__
+    causes: list[str] = []
+    cause = error.__cause__
+    while cause is not None and len(causes) < 3:
+        causes.append(str(cause))
+        cause = cause.__cause__ or cause.__context__
+    more = [text for text in dict.fromkeys(causes) if text and text not in said]
+    return f"{said} ({more[-1]})" if more else said
+
+
+def _url(error: BaseException) -> str | None:
+    """Where the request went, without its query."""
+    cause: BaseException | None = error
+    while cause is not None:
+        # Not by attribute: an HTTP error that has no request yet raises when it is asked for one.
+        request = vars(cause).get("request") or vars(cause).get("_request")
+        if request is not None:
+            return str(request.url).partition("?")[0]
+        cause = cause.__cause__
+    return None
