@@ -1,1 +1,233 @@
 """The composition root: the only place that chooses implementations."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from mimocode import ids
+from mimocode.bus.local import Bus, Published, Subscription
+from mimocode.config import instructions, project, settings
+from mimocode.config.load import Config, load
+from mimocode.config.settings import Settings
+from mimocode.human.asks import Asks
+from mimocode.human.permission import Permissions
+from mimocode.llm.registry import Registry
+from mimocode.session.instance import Instance
+from mimocode.session.journal import Journal
+from mimocode.session.runner import Runner
+from mimocode.session.sessions import Sessions
+from mimocode.session.title import Titles
+from mimocode.session.turns import SystemClock, Turns
+from mimocode.store import migrations
+from mimocode.store.queries import Queries
+from mimocode.store.sqlite import SqliteFile
+from mimocode.tools.registry import toolbox
+from mimocode.turn import compact
+from mimocode.turn.compact import Window
+from mimocode.turn.ports import Clock
+from mimocode.wire.event import ServerConnected, ServerHeartbeat
+from mimocode.wire.provider import Model
+from mimocode.wire.session import Project, ProjectTime
+
+_log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 0.25
+"""A directory's configuration files are looked at for changes at most this often."""
+
+TAIL_TOKENS = 8_000
+
+
+@dataclass(slots=True)
+class _Loaded:
+    config: Config
+    instance: Instance
+    models: Registry
+    looked: float
+
+
+class Directories:
+    """Fulfils `session.instance.Instances`: one instance for each directory, made anew when its files change."""
+
+    def __init__(self, env: Mapping[str, str], places: Settings, queries: Queries) -> None:
+        self._env = env
+        self._places = places
+        self._queries = queries
+        self._loaded: dict[str, _Loaded] = {}
+        self._lock = anyio.Lock()
+        self._outdated: list[Registry] = []
+
+    async def get(self, directory: str) -> Instance:
+        """Raises `ConfigError`."""
+        return (await self._get(directory)).instance
+
+    async def models(self, directory: str) -> Registry:
+        """The directory's models and providers. Raises `ConfigError`."""
+        return (await self._get(directory)).models
+
+    async def config(self, directory: str) -> Config:
+        """Raises `ConfigError`."""
+        return (await self._get(directory)).config
+
+    async def _get(self, directory: str) -> _Loaded:
+        known = self._loaded.get(directory)
+        if known is not None and time.monotonic() - known.looked < LOOK_AGAIN_S:
+            return known
+        async with self._lock:
+            known = self._loaded.get(directory)
+            if known is not None:
+                known.looked = time.monotonic()
+                if await anyio.to_thread.run_sync(known.config.current):
+                    return known
+                self._outdated.append(known.models)
+            self._loaded[directory] = loaded = await self._load(directory)
+            return loaded
+
+    async def _load(self, directory: str) -> _Loaded:
+        path = Path(directory)
+        config = await anyio.to_thread.run_sync(partial(load, path, self._env, home=self._places.home))
+        found = await anyio.to_thread.run_sync(project.locate, path)
+        read = await anyio.to_thread.run_sync(instructions.read, path, self._places, config.instructions)
+        for warning in (*config.warnings, *read.warnings):
+            _log.warning("%s", warning)
+        models = Registry(
+            config.provider,
+            env=self._env,
+            model=config.model,
+            small_model=config.small_model,
+            enabled=config.enabled_providers,
+            disabled=config.disabled_providers,
+            directory=path,
+        )
+        now = ids.now_ms()
+        known = await self._queries.project(found.project_id)
+        instance = Instance(
+            directory=path,
+            worktree=found.worktree,
+            path=found.path,
+            project=known
+            or Project(
+                id=found.project_id,
+                worktree=str(found.worktree),
+                vcs=found.vcs,
+                time=ProjectTime(created=now, updated=now),
+            ),
+            agents=config.agents,
+            default_agent=config.default_agent,
+            models=models,
+            tools=partial(toolbox, spill=self._places.spill, environ=self._env),
+            window_of=partial(_window, config),
+            instructions=read.found,
+            commands=config.commands,
+            public_config=config.public(),
+        )
+        return _Loaded(config, instance, models, time.monotonic())
+
+    async def aclose(self) -> None:
+        for models in (*self._outdated, *(loaded.models for loaded in self._loaded.values())):
+            await models.aclose()
+
+
+def _window(config: Config, model: Model) -> Window:
+    chosen = config.compaction
+    return Window(
+        usable=compact.usable(model.limit, reserved=chosen.reserved, max_context=chosen.max_context),
+        auto=chosen.auto,
+        prune=chosen.prune,
+        tail_turns=chosen.tail_turns,
+        tail_tokens=chosen.preserve_recent_tokens or TAIL_TOKENS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the server's routes call. `events` is only for subscribing."""
+
+    env: Mapping[str, str]
+    places: Settings
+    directories: Directories
+    sessions: Sessions
+    runner: Runner
+    asks: Asks
+    permissions: Permissions
+    queries: Queries
+    bus: Bus
+
+    async def subscribe(self, directory: str | None) -> Subscription:
+        """The events of a directory, or of all (None). It begins with `server.connected`, then what is still asked."""
+        pending = await self.asks.pending_events(directory)
+        first = [Published(None, ServerConnected()), *(Published(place, body) for place, body in pending)]
+        return self.bus.subscribe(directory, first)
+
+    def heartbeat(self, *, wrapped: bool) -> bytes:
+        """The frame that every stream gets every so often; `wrapped` as `/global/event` spells it."""
+        beat = Published(None, ServerHeartbeat())
+        return beat.wrapped if wrapped else beat.plain
+
+
+@asynccontextmanager
+async def open_app(
+    env: Mapping[str, str],
+    *,
+    places: Settings | None = None,
+    resume: bool = True,
+    clock: Clock | None = None,
+) -> AsyncGenerator[App]:
+    """The whole system on one SQLite file. With `resume` the turns an earlier process left go on at once.
+
+    Raises `ConfigError` for a bad environment, `Unavailable` for a database that cannot be used.
+    """
+    places = places or settings.read(env)
+    await anyio.to_thread.run_sync(migrations.upgrade, places.database)
+    async with SqliteFile(places.database) as file:
+        bus, queries = Bus(), Queries(file)
+        journal = Journal(file, bus)
+        directories = Directories(env, places, queries)
+        sessions = Sessions(journal, queries, directories)
+        asks = Asks(journal, queries)
+        permissions = Permissions(asks, journal, queries)
+        titles = Titles(sessions)
+        turns = Turns(
+            journal=journal,
+            queries=queries,
+            asks=asks,
+            permissions=permissions,
+            sessions=sessions,
+            instances=directories,
+            clock=clock or SystemClock(),
+            titles=titles,
+        )
+        runner = Runner(
+            journal=journal,
+            queries=queries,
+            bus=bus,
+            asks=asks,
+            sessions=sessions,
+            turns=turns,
+            titles=titles,
+            when_busy=places.when_busy,
+        )
+        try:
+            async with runner.open():
+                if resume and (resumed := await runner.resume()):
+                    _log.info("turns go on where they were left", extra={"turns": resumed})
+                yield App(
+                    env=env,
+                    places=places,
+                    directories=directories,
+                    sessions=sessions,
+                    runner=runner,
+                    asks=asks,
+                    permissions=permissions,
+                    queries=queries,
+                    bus=bus,
+                )
+        finally:
+            bus.end()
+            await directories.aclose()

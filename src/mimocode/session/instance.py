@@ -11,20 +11,14 @@ from mimocode.turn.ports import Human, Models, Place, Todos, Toolbox
 from mimocode.turn.prompt import Instruction
 from mimocode.wire.agent import Agent, Command
 from mimocode.wire.base import JsonObject
-from mimocode.wire.provider import Model, Provider
+from mimocode.wire.provider import Model
 from mimocode.wire.session import Project
-
-
-class ManyModels(Models, Protocol):
-    """Models, and the providers that have them."""
-
-    def providers(self) -> list[Provider]: ...
 
 
 class Tools(Protocol):
     """Makes the tools of one turn."""
 
-    def __call__(self, human: Human, todos: Todos) -> Toolbox: ...
+    def __call__(self, *, human: Human, todos: Todos) -> Toolbox: ...
 
 
 class WindowOf(Protocol):
@@ -41,7 +35,7 @@ class Instance:
     project: Project
     agents: Mapping[str, Agent]
     default_agent: str
-    models: ManyModels
+    models: Models
     tools: Tools
     window_of: WindowOf
     instructions: Sequence[Instruction]

@@ -40,6 +40,7 @@ from . import admission, answers, shell
 from .journal import Journal
 from .lane import Admitted, Lane, Running, WhenBusy
 from .sessions import Sessions, place_of
+from .title import Titles
 from .turns import Turns
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Runner:
 
     def __init__(
         self, *, journal: Journal, queries: Queries, bus: Bus, asks: Asks, sessions: Sessions, turns: Turns,
-        when_busy: WhenBusy,
+        titles: Titles, when_busy: WhenBusy,
     ) -> None:  # fmt: skip
         self._journal = journal
         self._queries = queries
@@ -58,6 +59,7 @@ class Runner:
         self._asks = asks
         self._sessions = sessions
         self._turns = turns
+        self._titles = titles
         self._when_busy: WhenBusy = when_busy
         self._lanes: dict[str, Lane] = {}
         self._handles: dict[tuple[str, str], Running] = {}
@@ -69,13 +71,13 @@ class Runner:
         """Turns run inside this block; at its end those that still run are suspended."""
         async with anyio.create_task_group() as group:
             self._group: TaskGroup = group
+            self._titles.run_in(group)
             try:
                 yield self
             finally:
                 self.suspend()
                 with anyio.CancelScope(shield=True):
-                    for lane in list(self._lanes.values()):
-                        await lane.idle.wait()
+                    await self.suspended()
                 group.cancel_scope.cancel()
 
     # ── admission ────────────────────────────────────────────────────────────────────────────────────────
@@ -329,12 +331,31 @@ class Runner:
         await self._asks.settle_all(session_id)
         await self._sessions.remove(session_id)
 
+    async def remove_message(self, session_id: str, message_id: str) -> None:
+        """Raises `NotFound`, and `SessionBusy` while a turn runs: it decides by its messages."""
+        self._must_be_idle(session_id)
+        await self._sessions.remove_message(session_id, message_id)
+
+    async def remove_part(self, session_id: str, message_id: str, part_id: str) -> None:
+        """Raises as `remove_message` does."""
+        self._must_be_idle(session_id)
+        await self._sessions.remove_part(session_id, message_id, part_id)
+
+    def _must_be_idle(self, session_id: str) -> None:
+        if session_id in self._lanes:
+            raise SessionBusy(session_id)
+
     def suspend(self) -> None:
         """No new turns; those that run stop where they are and go on at the next start."""
         self._stopping = True
         for lane in self._lanes.values():
             if lane.scope is not None:
                 lane.scope.cancel()
+
+    async def suspended(self) -> None:
+        """Waits until every turn has stopped, and who waited for it was told."""
+        for lane in list(self._lanes.values()):
+            await lane.idle.wait()
 
     async def resume(self) -> int:
         """Enters every unfinished turn into its lane again, in the order of admission. Returns how many."""
@@ -344,9 +365,6 @@ class Runner:
             handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
             self._enter(lane, row.session_id, Admitted(row.kind, row.number, handle))
         return len(rows)
-
-    def is_busy(self, session_id: str) -> bool:
-        return session_id in self._lanes
 
 
 LAST_EVENTS_S = 0.005

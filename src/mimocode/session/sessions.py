@@ -18,11 +18,13 @@ from mimocode.wire.ask import Rule
 from mimocode.wire.base import JsonObject, Wire
 from mimocode.wire.message import WithParts
 from mimocode.wire.part import CacheTokens, Tokens
-from mimocode.wire.session import Session, SessionModel, SessionStatus, SessionTime, Todo
+from mimocode.wire.session import Project, Session, SessionModel, SessionStatus, SessionTime, Todo
 
 from .instance import Instance, Instances
 from .journal import Journal
 from .words import ADJECTIVES, NOUNS
+
+__all__ = ["Page", "SessionFilter", "SessionInput", "SessionPatch", "Sessions", "has_default_title", "place_of"]
 
 
 class SessionInput(Wire):
@@ -145,6 +147,10 @@ class Sessions:
         """Raises `NotFound`."""
         await self.get(session_id)
         return await self._queries.sessions(SessionFilter(parent=session_id, limit=-1))
+
+    async def projects(self) -> "list[Project]":
+        """Those that have had a session."""
+        return await self._queries.projects()
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
 

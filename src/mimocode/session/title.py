@@ -27,7 +27,7 @@ class Titles:
         self._sessions = sessions
         self._group: TaskGroup | None = None
 
-    def run_in(self, group: TaskGroup | None) -> None:
+    def run_in(self, group: TaskGroup) -> None:
         self._group = group
 
     def want(self, pen: Writing) -> None:

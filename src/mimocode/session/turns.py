@@ -52,7 +52,7 @@ class Turns:
 
     def reader(self, instance: Instance) -> Tool:
         """The tool that turns an attached file into text: the human attached it, so nobody is asked."""
-        return instance.tools(_Nobody(), self._sessions)["read"]
+        return instance.tools(human=_Nobody(), todos=self._sessions)["read"]
 
     def rules_of(self, wanted: PromptInput) -> Sequence[Rule]:
         """The rules that a prompt's `tools` adds to its session."""
@@ -156,7 +156,7 @@ class Turns:
 
     def _offered(self, instance: Instance, human: Human, agent: Agent, session: Session, asked: UserMessage) -> Toolbox:
         """The tools that the rules do not refuse outright."""
-        tools = instance.tools(human, self._sessions)
+        tools = instance.tools(human=human, todos=self._sessions)
         refused = rules.disabled(tools, agent.permission, session.permission or [])
         offered: dict[str, Tool] = {name: tool for name, tool in tools.items() if name not in refused}
         if isinstance(asked.format, JsonSchemaFormat):

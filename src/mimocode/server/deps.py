@@ -1,0 +1,92 @@
+"""What routes are handed: the application's services, the directory a request is about, and a body."""
+
+import os
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+from urllib.parse import unquote
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from mimocode.app import App
+from mimocode.asgi.ticker import Ticker
+from mimocode.asgi.types import Receive, Scope
+from mimocode.errors import Invalid
+from mimocode.wire.base import Wire
+
+from .errors import invalid_of
+
+W = TypeVar("W", bound=Wire)
+
+MOST_BODY_BYTES = 64 * 1024 * 1024
+"""Prompts carry files; more than this is refused."""
+
+DIRECTORY_HEADERS = ("x-mimocode-directory", "x-opencode-directory")
+
+
+class JsonResponse(Response):
+    """JSON that is encoded already."""
+
+    media_type = "application/json"
+
+
+def reply(value: Wire | Sequence[Wire]) -> JsonResponse:
+    """A value, or a list of them, without absent fields."""
+    if isinstance(value, Wire):
+        return JsonResponse(value.encode())
+    return JsonResponse(b"[" + b",".join(one.encode() for one in value) + b"]")
+
+
+def the_app(request: Request) -> App:
+    return request.app.state.services
+
+
+def the_ticker(scope: Scope) -> Ticker:
+    return scope["app"].state.ticker
+
+
+def directory_of(request: Request, directory: Annotated[str | None, Query()] = None) -> str:
+    """Query before header before the server's own; the header may be percent-encoded. Always absolute."""
+    given = directory
+    for name in DIRECTORY_HEADERS:
+        given = given or unquote(request.headers.get(name, ""))
+    return absolute(given)
+
+
+def absolute(directory: str | None) -> str:
+    """The directory as an absolute path without ``..``; None or empty is the server's own."""
+    if directory and "\0" in directory:
+        raise Invalid("directory holds a NUL byte.", kind="Query")
+    return os.path.abspath(directory or os.getcwd())
+
+
+Services = Annotated[App, Depends(the_app)]
+Directory = Annotated[str, Depends(directory_of)]
+SessionId = Annotated[str, Path(alias="sessionID", pattern="^ses")]
+MessageId = Annotated[str, Path(alias="messageID", pattern="^msg")]
+PartId = Annotated[str, Path(alias="partID", pattern="^prt")]
+
+
+async def body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body of a request. Raises `Invalid` when it is too large, or cut off."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("The body was cut off.", kind="Body")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > MOST_BODY_BYTES:
+            raise Invalid(f"The body has more than {MOST_BODY_BYTES} bytes. Send less at once.", kind="Body")
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def parsed(kind: type[W], data: bytes) -> W:
+    """Raises `Invalid` that says what was expected and where."""
+    try:
+        return kind.model_validate_json(data or b"{}")
+    except ValidationError as error:
+        raise invalid_of(error) from error

@@ -1,0 +1,69 @@
+"""The server's ASGI application: routes, errors, the guard in front, and what lives as long as it does."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from mimocode.app import App
+from mimocode.asgi.ticker import Ticker
+from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
+from mimocode.errors import MimoError
+
+from . import errors, openapi
+from .guard import Guard
+from .routes import ask, blocking, config, event, message, project, session
+
+
+def asgi(app: App, *, password: str | None, host: str = "127.0.0.1") -> ASGIApp:
+    """The application. `password` None lets everybody in; `host` is what the server is bound to."""
+    api = _api()
+    api.state.services = app
+    return Guard(api, password=password, host=host)
+
+
+def _api() -> FastAPI:
+    api = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan,
+        strict_content_type=False,
+    )  # fmt: skip
+    for blocked in blocking.ROUTES:
+        api.router.routes.append(Route(blocked.path, _Raw(blocked), methods=["POST"]))
+    api.router.routes.append(Route("/event", _Raw(event.of_directory), methods=["GET"]))
+    api.router.routes.append(Route("/global/event", _Raw(event.of_all), methods=["GET"]))
+    for routes in (session, message, ask, config, project):
+        api.include_router(routes.router)
+    api.router.routes.append(Route("/doc", _doc, methods=["GET"]))
+    api.add_exception_handler(MimoError, errors.on_mimo_error)
+    api.add_exception_handler(RequestValidationError, errors.on_validation_error)
+    api.add_exception_handler(HTTPException, errors.on_http_error)
+    return api
+
+
+class _Raw:
+    """Marks an ASGI application as such for the router, which would take a function for a request handler."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+async def _doc(request: Request) -> JSONResponse:
+    state = request.app.state
+    if not hasattr(state, "document"):
+        state.document = openapi.document(request.app)
+    return JSONResponse(state.document)
+
+
+@asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
+    async with Ticker() as ticker:
+        api.state.ticker = ticker
+        yield

@@ -1,0 +1,82 @@
+"""`GET /doc`: the OpenAPI document, made from the routes, the raw ASGI ones included."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
+
+from mimocode import __version__
+from mimocode.wire.base import Wire
+from mimocode.wire.event import Event, GlobalEvent
+
+from .routes import blocking
+
+_REFS = "#/components/schemas/{model}"
+
+_STREAMS = {
+    "/event": ("event.subscribe", "The events of one directory.", Event),
+    "/global/event": ("global.event", "The events of all directories, each with where it happened.", GlobalEvent),
+}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole document; made once."""
+    made = get_openapi(
+        title="mimocode",
+        version=__version__,
+        description="A coding-agent server whose turns never look dead and are never lost.",
+        routes=app.routes,
+    )
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    _add_schemas(schemas)
+    for route in blocking.ROUTES:
+        made["paths"].setdefault(route.path, {})["post"] = _blocking(route)
+    for path, (operation, summary, event) in _STREAMS.items():
+        made["paths"][path] = {"get": _stream(operation, summary, event)}
+    return made
+
+
+def _add_schemas(schemas: dict[str, Any]) -> None:
+    kinds: list[type[Wire]] = [Event, GlobalEvent]
+    for route in blocking.ROUTES:
+        kinds += [kind for kind in (route.body, route.answer) if issubclass(kind, Wire)]
+    _, defined = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REFS)
+    for name, schema in defined["$defs"].items():
+        schemas.setdefault(name, schema)
+
+
+def _schema(kind: type[Any]) -> dict[str, Any]:
+    if issubclass(kind, Wire):
+        return {"$ref": _REFS.format(model=kind.__name__)}
+    return TypeAdapter(kind).json_schema()
+
+
+def _blocking(route: blocking.Blocking) -> dict[str, Any]:
+    parameter = {"name": "sessionID", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^ses"}}
+    errors = {"400": "bad request", "404": "no such session", "409": "busy, or the same id with another body"}
+    return {
+        "tags": ["session"],
+        "operationId": route.operation,
+        "summary": route.summary,
+        "description": "The body begins with spaces, one at once and one for each interval of silence, then the JSON.",
+        "parameters": [parameter],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _schema(route.body)}}},
+        "responses": {
+            "200": {"description": "the answer", "content": {"application/json": {"schema": _schema(route.answer)}}},
+            **{status: {"description": meaning} for status, meaning in errors.items()},
+        },
+    }
+
+
+def _stream(operation: str, summary: str, event: type[Wire]) -> dict[str, Any]:
+    return {
+        "tags": ["event"],
+        "operationId": operation,
+        "summary": summary,
+        "description": "Each frame is `data: {event}`. First `server.connected`, then `server.heartbeat` every 10 s.",
+        "responses": {
+            "200": {"description": "the stream", "content": {"text/event-stream": {"schema": _schema(event)}}}
+        },
+    }

@@ -1,0 +1,113 @@
+"""The routes whose answer may take a month: each admits a turn, then is kept alive until the turn's answer is there."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from mimocode.app import App
+from mimocode.asgi.keepalive import KeptAlive
+from mimocode.asgi.types import Receive, Scope, Send
+from mimocode.errors import Invalid, MimoError
+from mimocode.server import deps, errors, heartbeat
+from mimocode.session.lane import Running
+from mimocode.wire.base import Wire
+from mimocode.wire.message import Answer
+from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput
+
+_SESSION_ID = re.compile("^ses")
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """One such route, as an ASGI application. `answer` and `body` are for its documentation too."""
+
+    path: str
+    operation: str
+    summary: str
+    body: type[Wire]
+    answer: type[Wire] | type[bool]
+    admit: Callable[[App, str, bytes], Awaitable[Running]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: App = scope["app"].state.services
+        session_id: str = scope["path_params"]["sessionID"]
+        headers = Request(scope).headers
+        try:
+            if not _SESSION_ID.match(session_id):
+                expected = f'Expected a string starting with "ses", got "{session_id}"'
+                raise Invalid(f'{expected}\n  at ["sessionID"]', kind="Params")
+            running = await self.admit(app, session_id, await deps.body(scope, receive))
+        except MimoError as error:
+            await errors.response_of(error)(scope, receive, send)
+            return
+        where = f"/session/{quote(session_id)}/message/{quote(running.turn_id)}"
+        answer = _Answer(app, running)
+        kept = KeptAlive(
+            answer.wait,
+            interval_s=heartbeat.interval_s(headers, app.env),
+            ticker=deps.the_ticker(scope),
+            headers=[(b"content-location", where.encode())],
+        )
+        kept.background = answer.left
+        await kept(scope, receive, send)
+
+
+class _Answer:
+    """The wait for a turn's answer. What a client that leaves means for the turn is the operator's choice."""
+
+    def __init__(self, app: App, running: Running) -> None:
+        self._app = app
+        self._running = running
+        self._given = False
+
+    async def wait(self) -> bytes:
+        answer = await self._running.answer()
+        self._given = True
+        return answer
+
+    async def left(self) -> None:
+        if not self._given and self._app.places.on_disconnect == "abort":
+            await self._app.runner.abort(self._running.session_id)
+
+
+async def _prompt(app: App, session_id: str, data: bytes) -> Running:
+    return await app.runner.prompt(session_id, deps.parsed(PromptInput, data))
+
+
+async def _shell(app: App, session_id: str, data: bytes) -> Running:
+    return await app.runner.shell(session_id, deps.parsed(ShellInput, data))
+
+
+async def _summarize(app: App, session_id: str, data: bytes) -> Running:
+    return await app.runner.summarize(session_id, deps.parsed(SummarizeInput, data))
+
+
+ROUTES = (
+    Blocking(
+        path="/session/{sessionID}/message",
+        operation="session.prompt",
+        summary="Send a prompt; the body is kept alive until the answer is there.",
+        body=PromptInput,
+        answer=Answer,
+        admit=_prompt,
+    ),
+    Blocking(
+        path="/session/{sessionID}/shell",
+        operation="session.shell",
+        summary="Run a command of the human's in the session.",
+        body=ShellInput,
+        answer=Answer,
+        admit=_shell,
+    ),
+    Blocking(
+        path="/session/{sessionID}/summarize",
+        operation="session.summarize",
+        summary="Summarise the session so far, to make room.",
+        body=SummarizeInput,
+        answer=bool,
+        admit=_summarize,
+    ),
+)

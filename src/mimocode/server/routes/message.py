@@ -1,0 +1,85 @@
+"""Messages and their parts: `/session/{id}/message`. The routes that wait for a turn are in `blocking`."""
+
+import base64
+import binascii
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from mimocode.errors import Invalid
+from mimocode.server.deps import JsonResponse, MessageId, PartId, Services, SessionId, reply
+from mimocode.session.sessions import Page
+from mimocode.wire.message import WithParts
+from mimocode.wire.prompt import PromptInput
+
+router = APIRouter(tags=["session"])
+
+
+@router.get("/session/{sessionID}/message", operation_id="session.messages", response_model=list[WithParts])
+async def messages(
+    request: Request,
+    app: Services,
+    session_id: SessionId,
+    limit: Annotated[int | None, Query(ge=0)] = None,
+    before: str | None = None,
+) -> JsonResponse:
+    """Oldest first. `limit` gives the newest so many, and a cursor for those before them in `x-next-cursor`."""
+    if not limit:
+        if before is not None:
+            raise Invalid("`before` needs a `limit`: how many messages before the cursor are wanted.", kind="Query")
+        return reply(await app.sessions.messages(session_id))
+    created, message_id = _decoded(before) if before else (None, None)
+    found = await app.sessions.messages(session_id, Page(limit=limit + 1, created=created, id=message_id))
+    older, page = found[:-limit], found[-limit:]
+    response = reply(page)
+    if older:
+        first = page[0].info
+        cursor = _encoded(first.time.created, first.id)
+        following = request.url.include_query_params(limit=limit, before=cursor)
+        response.headers["x-next-cursor"] = cursor
+        response.headers["link"] = f'<{following}>; rel="next"'
+        response.headers["access-control-expose-headers"] = "Link, X-Next-Cursor"
+    return response
+
+
+def _encoded(created: int, message_id: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps({"id": message_id, "time": created}).encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[int, str]:
+    try:
+        told = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return int(told["time"]), str(told["id"])
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise Invalid("`before` is not a cursor: use the one of the `x-next-cursor` header.", kind="Query") from error
+
+
+@router.get("/session/{sessionID}/message/{messageID}", operation_id="session.message", response_model=WithParts)
+async def message(app: Services, session_id: SessionId, message_id: MessageId) -> JsonResponse:
+    return reply(await app.sessions.message(session_id, message_id))
+
+
+@router.delete("/session/{sessionID}/message/{messageID}", operation_id="session.deleteMessage", response_model=bool)
+async def delete_message(app: Services, session_id: SessionId, message_id: MessageId) -> bool:
+    """Not while a turn runs: 409."""
+    await app.runner.remove_message(session_id, message_id)
+    return True
+
+
+@router.delete(
+    "/session/{sessionID}/message/{messageID}/part/{partID}", operation_id="part.delete", response_model=bool
+)
+async def delete_part(app: Services, session_id: SessionId, message_id: MessageId, part_id: PartId) -> bool:
+    """Not while a turn runs: 409."""
+    await app.runner.remove_part(session_id, message_id, part_id)
+    return True
+
+
+@router.post("/session/{sessionID}/prompt_async", operation_id="session.prompt_async", status_code=204)
+async def prompt_async(app: Services, session_id: SessionId, body: PromptInput) -> Response:
+    """Admits a prompt and answers at once: it is on disk, and its turn has begun or waits its turn."""
+    running = await app.runner.prompt(session_id, body)
+    where = f"/session/{session_id}/message/{running.turn_id}"
+    return Response(status_code=204, headers={"content-location": where})

@@ -1,0 +1,88 @@
+"""Sessions: `/session`."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import JSONResponse
+
+from mimocode.server.deps import Directory, JsonResponse, Services, SessionId, reply
+from mimocode.session.sessions import SessionFilter, SessionInput, SessionPatch
+from mimocode.wire.session import Session, SessionStatus, Todo
+
+router = APIRouter(tags=["session"])
+
+
+@router.get("/session", operation_id="session.list", response_model=list[Session])
+async def list_sessions(
+    app: Services,
+    here: Directory,
+    directory: str | None = None,
+    scope: Literal["project"] | None = None,
+    path: str | None = None,
+    roots: bool = False,
+    start: float | None = None,
+    search: str | None = None,
+    limit: Annotated[int, Query(ge=0)] = 100,
+) -> JsonResponse:
+    """Sessions, newest change first. `start` is the earliest change, in ms."""
+    instance = await app.directories.get(here)
+    # Outside of any repository a directory is all that tells sessions apart.
+    alone = instance.project.vcs is None
+    wanted = SessionFilter(
+        directory=here if scope is None and path is None and (directory or alone) else None,
+        project=instance.project.id,
+        path=path or None if scope is None else None,
+        roots=roots,
+        start=None if start is None else int(start),
+        search=search,
+        limit=limit,
+    )
+    return reply(await app.sessions.list(wanted))
+
+
+@router.post("/session", operation_id="session.create", response_model=Session)
+async def create(app: Services, here: Directory, body: SessionInput | None = None) -> JsonResponse:
+    """A new session in the request's directory, or in its parent's."""
+    return reply(await app.sessions.create(here, body or SessionInput()))
+
+
+@router.get("/session/status", operation_id="session.status", response_model=dict[str, SessionStatus])
+async def status(app: Services) -> JSONResponse:
+    """The sessions that are not idle."""
+    return JSONResponse({session_id: one.plain() for session_id, one in app.sessions.statuses.items()})
+
+
+@router.get("/session/{sessionID}", operation_id="session.get", response_model=Session)
+async def get(app: Services, session_id: SessionId) -> JsonResponse:
+    return reply(await app.sessions.get(session_id))
+
+
+@router.patch("/session/{sessionID}", operation_id="session.update", response_model=Session)
+async def patch(app: Services, session_id: SessionId, body: SessionPatch) -> JsonResponse:
+    """Changes title, metadata, the archived time; appends permission rules."""
+    return reply(await app.sessions.patch(session_id, body))
+
+
+@router.delete("/session/{sessionID}", operation_id="session.delete", response_model=bool)
+async def delete(app: Services, session_id: SessionId) -> bool:
+    """Ends its turns, settles what it asks, and removes it with its children."""
+    await app.runner.delete(session_id)
+    return True
+
+
+@router.get("/session/{sessionID}/children", operation_id="session.children", response_model=list[Session])
+async def children(app: Services, session_id: SessionId) -> JsonResponse:
+    return reply(await app.sessions.children(session_id))
+
+
+@router.get("/session/{sessionID}/todo", operation_id="session.todo", response_model=list[Todo])
+async def todo(app: Services, session_id: SessionId) -> JsonResponse:
+    await app.sessions.get(session_id)
+    return reply(await app.sessions.todos(session_id))
+
+
+@router.post("/session/{sessionID}/abort", operation_id="session.abort", response_model=bool)
+async def abort(app: Services, session_id: SessionId, body: Any = None) -> bool:
+    """Ends the session's turns; returns when that is written. An idle or unknown session is no error."""
+    await app.runner.abort(session_id)
+    return True
