@@ -48,7 +48,7 @@ def load(source: Source) -> None:
     """Imports what speaking to this provider needs. Blocks for about a second the first time."""
     importlib.import_module("pydantic_ai.direct")
     if wire_of(source) in ("chat", "responses"):
-        importlib.import_module("mimocode.llm.chat")
+        importlib.import_module("mimocode.llm.openai_models")
     elif wire_of(source) == "messages":
         importlib.import_module("pydantic_ai.models.anthropic")
     elif wire_of(source) == "google":
@@ -120,12 +120,11 @@ def _seconds(milliseconds: float | bool | None, default: float | None) -> float 
 
 def _openai(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], Speaker]":
     from openai import AsyncOpenAI
-    from pydantic_ai.models.openai import OpenAIResponsesModel
     from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
-    from .chat import ChatModel
+    from .openai_models import ChatModel, ResponsesModel
 
     client = AsyncOpenAI(
         api_key=source.key or "no-key",
@@ -138,7 +137,7 @@ def _openai(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], Spea
         provider = OpenAIProvider(openai_client=client)
     else:
         provider = OpenAICompatibleProvider(source.id, openai_client=client, profile=_profile(source))
-    make = OpenAIResponsesModel if wire_of(source) == "responses" else ChatModel
+    make = ResponsesModel if wire_of(source) == "responses" else ChatModel
     # Servers that only resemble OpenAI's know the older name of the limit.
     overrides = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=source.npm == known.OPENAI)
     return lambda name: make(name, provider=provider, profile=overrides)
