@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 
 from mimocode.errors import Conflict, Invalid, MimoError, NotFound, SessionBusy, Unavailable
 
@@ -95,9 +96,18 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404:
         told: dict[str, Any] = {"name": "NotFoundError", "data": {"message": f"No such route: {path}. See GET /doc."}}
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        message = f"{path} is not allowed here; this path takes: {allowed}."
+        allowed = ", ".join(_methods(request))
+        message = f"{path} is not allowed: this path takes {allowed}."
         told = {"name": "MethodNotAllowedError", "data": {"message": message}}
+        return JSONResponse(told, 405, headers={"Allow": allowed})
     else:
         told = {"name": "UnknownError", "data": {"message": str(error.detail)}}
     return JSONResponse(told, error.status_code, headers=dict(error.headers or {}))
+
+
+def _methods(request: Request) -> list[str]:
+    """What the routes of this path take, all of them."""
+    scope = {**request.scope, "type": "http"}
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    found = [route.methods or set() for route in routes if route.matches(scope)[0] is not Match.NONE]
+    return sorted(set[str]().union(*found))

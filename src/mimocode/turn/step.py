@@ -112,8 +112,9 @@ async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall) -> None
                 else:
                     await pen.put(change)
             if isinstance(event, StreamEnd):
+                # Told when the step is closed; stored now, so that a complete stream is never asked for again.
                 done = info.but(finish=event.reason, tokens=tokens_of(event.usage), cost=event.cost)
-                await pen.put(pen.message(done))
+                await pen.keep(pen.message(done))
 
 
 async def _keep_text(pen: Writing, message_id: str, part_id: str) -> None:
