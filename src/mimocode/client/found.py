@@ -17,11 +17,15 @@ HEALTHY_WITHIN_S = 3.0
 
 
 class ServerFile(Wire):
-    """What a server writes when it listens, for the programs of its state directory."""
+    """What a server writes when it listens, for the programs of its state directory.
+
+    An `embedded` one lives as long as the command that started it.
+    """
 
     url: str
     pid: int
     db: str = ""
+    embedded: bool = False
 
 
 class Health(Wire):
@@ -36,7 +40,7 @@ class Found:
     url: str
     password: str | None = field(repr=False)
     pid: int
-    database: str
+    embedded: bool
 
 
 def password_for(settings: Settings, url: str) -> str | None:
@@ -70,7 +74,7 @@ async def running(settings: Settings) -> Found | None:
     said = _said(settings.server_file)
     if said is None or not _lives(said.pid):
         return None
-    found = Found(said.url, settings.password or _kept(settings), said.pid, said.db)
+    found = Found(said.url, settings.password or _kept(settings), said.pid, said.embedded)
     return found if await healthy(found.url, found.password) else None
 
 

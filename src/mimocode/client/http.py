@@ -24,6 +24,9 @@ READ_S = 60.0
 _TRIES_S = (0.1, 0.4)
 """Waits between the tries of one plain request."""
 
+_USER = "opencode"
+"""The one user that the reference server knows; ours takes it too."""
+
 Params = Mapping[str, str | int | bool | None]
 
 
@@ -41,7 +44,7 @@ class Http:
 
         self._client = httpx.AsyncClient(
             base_url=self.url,
-            auth=httpx.BasicAuth("mimocode", self._password) if self._password else None,
+            auth=httpx.BasicAuth(_USER, self._password) if self._password else None,
             headers={"user-agent": f"mimocode/{__version__}"},
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S, pool=None),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
@@ -56,6 +59,12 @@ class Http:
     ) -> None:
         if self._client is not None:
             await self._client.aclose()
+
+    def within(self, directory: str | None) -> "Http":
+        """The same connections, about another directory; open as long as this one."""
+        other = Http(self.url, password=None, directory=directory)
+        other._client = self._client
+        return other
 
     @property
     def client(self) -> "httpx.AsyncClient":

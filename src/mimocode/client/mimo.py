@@ -78,6 +78,12 @@ class AsyncMimo:
         if self._http is not None:
             await self._http.__aexit__(kind, error, trace)
 
+    def within(self, directory: str | None) -> "AsyncMimo":
+        """The same server, about another directory; open as long as this client is."""
+        other = AsyncMimo(self._url, directory=directory, beat_s=self._beat_s, backoff=self._backoff, env=self._env)
+        other._http = self._open.within(directory)
+        return other
+
     @property
     def url(self) -> str:
         return self._open.url
