@@ -299,3 +299,13 @@ async def test_an_answer_outlives_its_ticker_in_silence() -> None:
         work.done.set()
 
     assert client.bodies[-1] == (TAIL, False)
+
+
+async def test_what_is_no_http_request_is_refused() -> None:
+    client = Client()
+
+    async with Ticker() as ticker:
+        with pytest.raises(ValueError, match="'lifespan'"):
+            await KeptAlive(Work().wait, interval_s=1, ticker=ticker)({"type": "lifespan"}, client.receive, client.send)
+
+    assert client.messages == []

@@ -12,7 +12,15 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, cast
 
 import httpx
-from anyio import BrokenResourceError, CancelScope, ClosedResourceError, Event, create_memory_object_stream, fail_after
+from anyio import (
+    BrokenResourceError,
+    CancelScope,
+    ClosedResourceError,
+    EndOfStream,
+    Event,
+    create_memory_object_stream,
+    fail_after,
+)
 from anyio.abc import TaskGroup
 
 from mimocode.asgi.group import task_group
@@ -59,7 +67,9 @@ class Exchange(httpx.AsyncByteStream):
                 await app(self.scope, self.receive, self.send)
         finally:
             self._body_out.close()
-            self.answered.set()
+            if not self.answered.is_set():
+                self.status, self._complete = 500, True
+                self.answered.set()
 
     async def receive(self) -> Message:
         if not self._request_over and not self._gone.is_set():
@@ -85,11 +95,16 @@ class Exchange(httpx.AsyncByteStream):
             self._body_out.close()
             self._gone.set()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._body_in:
-            yield chunk
-        if not self._complete:
-            raise httpx.RemoteProtocolError("The application returned without ending the body")
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._body_in.receive()
+        except EndOfStream:
+            if not self._complete:
+                raise httpx.RemoteProtocolError("The application returned without ending the body") from None
+            raise StopAsyncIteration from None
 
     async def aclose(self) -> None:
         self._gone.set()
@@ -114,7 +129,7 @@ class Bridge(httpx.AsyncBaseTransport):
         except BaseException:
             await exchange.aclose()
             raise
-        return httpx.Response(exchange.status or 500, headers=exchange.headers, stream=exchange)
+        return httpx.Response(exchange.status, headers=exchange.headers, stream=exchange)
 
     async def _run(self, exchange: Exchange) -> None:
         await exchange.run(self._app, raise_errors=self._raise_errors)
@@ -133,8 +148,10 @@ async def _lifespan(app: ASGIApp, state: dict[str, Any], group: TaskGroup) -> As
                 started.set()
             case "lifespan.shutdown.complete":
                 stopped.set()
-            case _:
-                failures.append(message.get("message", ""))
+            case kind:
+                failures.append(message.get("message", kind))
+                started.set()
+                stopped.set()
 
     async def run() -> None:
         with suppress(Exception):
@@ -142,21 +159,20 @@ async def _lifespan(app: ASGIApp, state: dict[str, Any], group: TaskGroup) -> As
         for event in (over, started, stopped):
             event.set()
 
-    group.start_soon(run)
-    await to_app.send({"type": "lifespan.startup"})
-    with fail_after(LIFESPAN_S):
-        await started.wait()
-    assert not failures, f"the application could not start:\n{failures[0]}"
-    try:
-        yield
-    finally:
-        with CancelScope(shield=True), fail_after(LIFESPAN_S):
-            if not over.is_set():
-                await to_app.send({"type": "lifespan.shutdown"})
-            await stopped.wait()
-        to_app.close()
-        of_bridge.close()
-    assert not failures, f"the application could not stop:\n{failures[0]}"
+    with to_app, of_bridge:
+        group.start_soon(run)
+        await to_app.send({"type": "lifespan.startup"})
+        with fail_after(LIFESPAN_S):
+            await started.wait()
+        assert not failures, f"the application could not start: {failures[0]}"
+        try:
+            yield
+        finally:
+            with CancelScope(shield=True), fail_after(LIFESPAN_S):
+                if not over.is_set():
+                    await to_app.send({"type": "lifespan.shutdown"})
+                await stopped.wait()
+    assert not failures, f"the application could not stop: {failures[0]}"
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ class KeptAlive:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with (
             _Ending(send, self._on_error) as ending,
-            line_to(receive, send, ticker=self._ticker, stuck_after_s=self._stuck_after_s) as line,
+            line_to(scope, receive, send, ticker=self._ticker, stuck_after_s=self._stuck_after_s) as line,
         ):
             silence = Silence(self._ticker, self._interval_s)
             tail = _Tail(self._tail, silence)

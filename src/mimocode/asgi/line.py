@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.ticker import Patience, Ticker
-from mimocode.asgi.types import Message, Receive, Send
+from mimocode.asgi.types import Message, Receive, Scope, Send
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +40,15 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(receive: Receive, send: Send, *, ticker: Ticker, stuck_after_s: float) -> AsyncGenerator[Line]:
+async def line_to(
+    scope: Scope, receive: Receive, send: Send, *, ticker: Ticker, stuck_after_s: float
+) -> AsyncGenerator[Line]:
     """The line, watched. The block is left early and without an error when the client is lost.
 
     `stuck_after_s` is how long one send may wait for a client that does not read.
     """
+    if scope["type"] != "http":
+        raise ValueError(f"This answers HTTP requests, not {scope['type']!r}. Put it behind a route.")
     patience = Patience(ticker, stuck_after_s)
     async with task_group() as group:
         with patience.until(group.cancel_scope):

@@ -73,7 +73,7 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            async with line_to(receive, send, ticker=self._ticker, stuck_after_s=self._stuck_after_s) as line:
+            async with line_to(scope, receive, send, ticker=self._ticker, stuck_after_s=self._stuck_after_s) as line:
                 await line.send(
                     {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
                 )
