@@ -7,9 +7,13 @@ from mimocode.turn.ports import Human, Todos, Tool, Toolbox
 
 from .bash import Bash
 from .edit import Edit
+from .glob import Glob
+from .grep import Grep
+from .list import ListTree
 from .output import Bounded, Spill
 from .question import AskQuestion
 from .read import Read
+from .ripgrep import Ripgrep
 from .todoread import TodoRead
 from .todowrite import TodoWrite
 from .write import Write
@@ -24,10 +28,14 @@ def toolbox(
     is what commands inherit, without the secrets in it; None is this process's own.
     """
     kept = Spill(spill)
+    search = Ripgrep(rg)
     tools: list[Tool] = [
         AskQuestion(human),
         Bash(kept, environ=environ),
         Read(),
+        Glob(search),
+        Grep(search),
+        ListTree(search),
         Edit(),
         Write(),
         TodoWrite(todos),
