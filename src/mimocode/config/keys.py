@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from mimocode.errors import ConfigError
-from mimocode.llm.settings import ModelSettings, ProviderOptions, ProviderSettings, Settings
+from mimocode.llm.settings import CostSettings, ModelSettings, ProviderOptions, ProviderSettings, Settings
 from mimocode.wire.base import JsonObject
 
 from .secrets import is_secret
@@ -131,6 +131,7 @@ _OPEN = (AgentSettings, ProviderOptions)
 _ALSO_KNOWN: Mapping[type[BaseModel], frozenset[str]] = {
     ModelSettings: frozenset({"interleaved", "status", "experimental", "provider"}),
     ProviderSettings: frozenset({"id"}),
+    CostSettings: frozenset({"context_over_200k"}),
 }
 _MOST_ERRORS = 10
 _LONGEST_SHOWN = 60
@@ -147,22 +148,25 @@ def parse(data: JsonObject, source: str, written: JsonObject | None = None) -> F
         raise ConfigError(f"{source}: {'; '.join(_told(error, written or data))}.") from None
 
 
+def known(kind: type[BaseModel]) -> set[str]:
+    """The keys that are no mistake in a `kind`, whether or not they have an effect."""
+    return {field.alias or name for name, field in kind.model_fields.items()} | _ALSO_KNOWN.get(kind, frozenset())
+
+
 def unknown(file: File, source: str) -> list[str]:
     """A warning for every key that nobody knows, with the nearest one that somebody does."""
     return [_unknown(path, name, holder, source) for path, holder, name in _extras(file, "")]
 
 
 def _unknown(path: str, name: str, holder: BaseModel, source: str) -> str:
-    known = [field.alias or own for own, field in type(holder).model_fields.items()]
-    near = " or ".join(get_close_matches(name, known, n=2))
+    near = " or ".join(get_close_matches(name, sorted(known(type(holder))), n=2))
     return f"{source}: unknown key {path}{name} is ignored{f'; did you mean {near}?' if near else '.'}"
 
 
 def _extras(value: object, path: str) -> Iterator[tuple[str, BaseModel, str]]:
     if isinstance(value, BaseModel):
         if not isinstance(value, _OPEN):
-            known = _ALSO_KNOWN.get(type(value), frozenset())
-            yield from ((path, value, name) for name in value.model_extra or {} if name not in known)
+            yield from ((path, value, name) for name in value.model_extra or {} if name not in known(type(value)))
         for name in type(value).model_fields:
             yield from _extras(getattr(value, name), f"{path}{name}.")
     elif isinstance(value, dict):

@@ -42,7 +42,7 @@ class Config:
     rules: Sequence[Rule] = field(repr=False)
     agents: Mapping[str, Agent] = field(repr=False)
     commands: Sequence[Command] = field(repr=False)
-    instructions: Sequence[str]
+    instructions: Sequence[str] = field(repr=False)
     compaction: keys.CompactionSettings
     server: keys.ServerSettings
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] | None

@@ -31,6 +31,11 @@ def is_secret(path: Iterable[str]) -> bool:
     return any(_SECRET.search(key) or key in _CREDENTIALS for key in path)
 
 
+def bare(text: str) -> str:
+    """`text` without the credentials in its addresses: ``user:password@`` and parameters such as ``?key=…``."""
+    return _IN_URL.sub("", text)
+
+
 def without(data: JsonObject) -> JsonObject:
     """`data` without its secrets: keys that sound like one are left out, and so are credentials in URLs.
 
@@ -40,8 +45,6 @@ def without(data: JsonObject) -> JsonObject:
 
 
 def _without(value: object, kind: Kind) -> object:
-    if kind == "free":
-        return value
     if isinstance(value, Mapping):
         return {
             key: _without(item, _kind(key, item, kind))
@@ -50,7 +53,7 @@ def _without(value: object, kind: Kind) -> object:
         }
     if isinstance(value, list):
         return [] if kind == "secret" else [_without(item, kind) for item in cast("list[object]", value)]
-    return _IN_URL.sub("", value) if isinstance(value, str) else value
+    return bare(value) if isinstance(value, str) else value
 
 
 def _tells_nothing(value: object) -> bool:

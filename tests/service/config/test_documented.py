@@ -1,5 +1,6 @@
 """What can be configured is documented, and what is documented works."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,17 @@ from pydantic import BaseModel
 
 from mimocode.config import agents
 from mimocode.config.files import PREFIXES
-from mimocode.config.keys import FOR_CLIENTS, UNSUPPORTED, File
+from mimocode.config.keys import (
+    FOR_CLIENTS,
+    UNSUPPORTED,
+    AgentSettings,
+    CommandSettings,
+    CompactionSettings,
+    File,
+    ServerSettings,
+    known,
+)
+from mimocode.llm.settings import CostSettings, LimitSettings, ModelSettings, ProviderSettings
 from mimocode.turn.rules import from_config
 
 from .conftest import Desk
@@ -87,3 +98,24 @@ def test_the_documented_defaults_are_the_defaults(desk: Desk) -> None:
     )
     documented = desk.load().rules[len(defaults) :]
     assert [rule for rule in defaults if rule not in unlisted] == list(documented)
+
+
+def test_no_key_of_the_peer_is_warned_of() -> None:
+    schemas = json.loads((ROOT / "contract" / "openapi.json").read_text(encoding="utf-8"))["components"]["schemas"]
+    config, provider = schemas["Config"]["properties"], schemas["ProviderConfig"]["properties"]
+    model = provider["models"]["additionalProperties"]["properties"]
+    theirs = {
+        File: config,
+        AgentSettings: schemas["AgentConfig"]["properties"],
+        CompactionSettings: config["compaction"]["properties"],
+        CommandSettings: config["command"]["additionalProperties"]["properties"],
+        ServerSettings: schemas["ServerConfig"]["properties"],
+        ProviderSettings: provider,
+        ModelSettings: model,
+        CostSettings: model["cost"]["properties"],
+        LimitSettings: model["limit"]["properties"],
+    }
+
+    strange = {kind.__name__: set(keys) - known(kind) for kind, keys in theirs.items()}
+
+    assert strange == {kind.__name__: set[str]() for kind in theirs}

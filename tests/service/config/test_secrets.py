@@ -15,6 +15,7 @@ WRITTEN = """{
   }},
   "mcp": {"auth": {"type": "local", "command": ["x"], "environment": {"A": "s3cret-8"}}},
   "permission": {"read": {"secret/*": "deny"}},
+  "instructions": ["https://u:s3cret@h/rules.md"],
   "agent": {"token": {"prompt": "Be brief."}}
 }"""
 
@@ -44,6 +45,7 @@ def test_clients_see_the_configuration_without_a_single_secret(desk: Desk) -> No
         },
         "mcp": {"auth": {"type": "local", "command": ["x"], "environment": {}}},
         "permission": {"read": {"secret/*": "deny"}},
+        "instructions": ["https://h/rules.md"],
         "agent": {"token": {"prompt": "Be brief."}},
         "mode": {},
         "command": {},
