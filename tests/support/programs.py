@@ -172,13 +172,15 @@ def serving(
 
 def _until_answering(server: Server, process: subprocess.Popen[bytes], within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    # Requests of the peer's first moments are never answered: each try is short, and is followed by another.
-    with httpx.Client(base_url=server.url, timeout=1, headers=server.headers, trust_env=False) as client:
+    # Requests of the peer's first moments are never answered: the first tries are short, so that little time is lost.
+    patience_s = 0.1
+    with httpx.Client(base_url=server.url, headers=server.headers, trust_env=False) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise RuntimeError(f"{server.name} ended with {process.returncode}:\n{server.said()}")
             with contextlib.suppress(httpx.TransportError):
-                if client.get("/global/health").status_code == 200:
+                if client.get("/global/health", timeout=patience_s).status_code == 200:
                     return
-            time.sleep(0.02)
+            patience_s = min(patience_s * 1.1, 2)
+            time.sleep(0.01)
     raise TimeoutError(f"{server.name} did not answer within {within_s} s:\n{server.said()}")

@@ -1,0 +1,1 @@
+"""How fast and how small, next to the peer: `python -m bench`."""
