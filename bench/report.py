@@ -80,7 +80,8 @@ def page(found: dict[str, Any]) -> str:
     lines = [
         "# Results",
         "",
-        f"Made by `make bench`; do not edit. Medians of {len(found['runs'][names[0]])} runs (least – most), alternating,",
+        "Made by `make bench`; do not edit.",
+        f"Medians of {len(found['runs'][names[0]])} runs (least – most), alternating,",
         "each with a fresh home and a fresh repository of one file.",
         "",
         f"- commit `{found['commit']}`, command `{found['command'].strip()}`",
