@@ -357,9 +357,13 @@ class Runner:
         for lane in list(self._lanes.values()):
             await lane.idle.wait()
 
-    async def resume(self) -> int:
-        """Enters every unfinished turn into its lane again, in the order of admission. Returns how many."""
-        rows = await self._queries.unfinished_turns()
+    async def resume(self, session_id: str | None = None) -> int:
+        """Enters every unfinished turn (of one session, or of all) into its lane again, in the order of admission.
+
+        Those that run here already are left alone. Returns how many were entered.
+        """
+        left = [row for row in await self._queries.unfinished_turns() if session_id in (None, row.session_id)]
+        rows = [row for row in left if (row.session_id, row.id) not in self._handles]
         for row in rows:
             lane = self._lanes.get(row.session_id) or await self._lane(row.session_id)
             handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
