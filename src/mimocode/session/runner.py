@@ -233,7 +233,7 @@ class Runner:
         lane.waiting.append(admitted)
         if session_id not in self._lanes:
             self._lanes[session_id] = lane
-            lane.idle = anyio.Event()
+            lane.idle, lane.scope, lane.aborting = anyio.Event(), None, False
             self._group.start_soon(self._drive, session_id, lane)
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────
@@ -285,10 +285,9 @@ class Runner:
     async def _end(self, admitted: Admitted, failed: AssistantError | None) -> Place | None:
         """Writes how the turn ended and its answer, lets the subscribers have it, then answers who waits."""
         handle, pen = admitted.handle, admitted.pen
-        if pen is None:
-            pen = await self._turns.bare_pen(handle.session_id, handle.turn_id, admitted.number)
-        place = pen.turn.place
         try:
+            if pen is None:
+                pen = await self._turns.bare_pen(handle.session_id, handle.turn_id, admitted.number)
             if failed is not None:
                 await self._asks.settle_all(handle.session_id)
                 await pen.put(*finalised(pen, failed))
@@ -304,7 +303,7 @@ class Runner:
             # Some clients stop reading events as soon as the answer is there.
             await anyio.sleep(LAST_EVENTS_S)
         self._release(admitted, answer)
-        return place
+        return pen.turn.place if pen else None
 
     def _release(self, admitted: Admitted, answer: bytes) -> None:
         for handle in (admitted.handle, *admitted.companions):
@@ -327,9 +326,10 @@ class Runner:
         """Aborts and removes a session and its children. Raises `NotFound`."""
         for child in await self._sessions.children(session_id):
             await self.delete(child.id)
-        await self.abort(session_id)
-        await self._asks.settle_all(session_id)
-        await self._sessions.remove(session_id)
+        async with self._admission(session_id):
+            await self.abort(session_id)
+            await self._asks.settle_all(session_id)
+            await self._sessions.remove(session_id)
 
     async def remove_message(self, session_id: str, message_id: str) -> None:
         """Raises `NotFound`, and `SessionBusy` while a turn runs: it decides by its messages."""

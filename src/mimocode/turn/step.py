@@ -97,10 +97,12 @@ async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall) -> None
     """One attempt. When it returns, the message has its `finish`: the stream was complete."""
     clock = pen.world.clock
     fold = Fold(pen.turn.session_id, info.id, clock.now_ms)
-    await pen.put(fold.begin())
-    kept_ms = clock.now_ms()
+    kept_ms, begun = clock.now_ms(), False
     async with aclosing(pen.world.models.stream(call)) as events:
         async for event in events:
+            if not begun:
+                begun = True
+                await pen.put(fold.begin())
             for change in fold.feed(event):
                 if isinstance(change, PartDelta):
                     pen.tell(change)
