@@ -65,6 +65,8 @@ class Received:
     wire: str
     purpose: str
     history: History
+    client_port: int
+    """The client's end of the connection: the same number twice is the same connection."""
     gone: threading.Event = field(default_factory=threading.Event)
     """Set when the client left before the answer was complete."""
     answered: threading.Event = field(default_factory=threading.Event)
@@ -324,7 +326,8 @@ class _Connection(asyncio.Protocol):
         if wire.name != "google" and body.get("stream") is not True:
             return self._plain(400, {"error": {"message": 'The scripted model only streams: send "stream": true.'}})
         history = wire.history(body)
-        request = Received(method, path, headers, body, wire.name, purpose_of(history, body), history)
+        port = self.transport.get_extra_info("peername")[1]
+        request = Received(method, path, headers, body, wire.name, purpose_of(history, body), history, port)
         self._request = request
         step = self._server.accept(request)
         if await self._play(wire, step, request):
@@ -429,7 +432,7 @@ class _Answer:
             case Pace():
                 self._pace_s = action.seconds
             case Garbage():
-                self.send(f"data: {action.text}\n\n".encode())
+                self.send(self._wire.garbage(action.text))
             case _:
                 # Fail and Break belong to the connection; Finish and Usage come with the end.
                 return

@@ -109,6 +109,9 @@ class Wire(ABC):
     @abstractmethod
     def error_event(self, fail: Fail) -> bytes: ...
 
+    def garbage(self, text: str) -> bytes:
+        return sse(text)
+
 
 def halves(raw: str) -> list[str]:
     middle = len(raw) // 2
@@ -339,6 +342,10 @@ class Messages(Wire):
 
     def event(self, kind: str, **fields: Any) -> bytes:
         return sse({"type": kind, **fields}, kind)
+
+    def garbage(self, text: str) -> bytes:
+        # Its clients skip events without a name.
+        return sse(text, "content_block_delta")
 
     def start(self) -> Iterator[bytes]:
         message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": self.model, "content": []}

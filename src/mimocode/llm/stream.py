@@ -7,8 +7,10 @@ the retries and the history. Closing the generator, or cancelling its task, clos
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, cast
+
+import anyio
 
 from mimocode.errors import ContentFiltered, Invalid, MimoError, ProviderError, StreamCut
 from mimocode.turn.ports import (
@@ -30,12 +32,14 @@ from .catalog import Source
 from .failures import failed
 
 if TYPE_CHECKING:
+    from pydantic_ai.exceptions import ModelAPIError
     from pydantic_ai.messages import ModelResponsePart, ModelResponseStreamEvent
     from pydantic_ai.models import Model as Speaker
     from pydantic_ai.models import ModelRequestParameters, StreamedResponse
     from pydantic_ai.settings import ModelSettings
     from pydantic_ai.usage import RequestUsage
 
+_CLOSE_S = 2.0
 _REASONS = {"stop": "stop", "length": "length", "tool_call": "tool-calls"}
 
 
@@ -85,9 +89,14 @@ async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncG
     asked = cast("ModelSettings", asking.settings(call, source))
     messages = history.messages(call.history, call.model)
     try:
-        async with model_request_stream(
-            speaker, messages, model_settings=asked, model_request_parameters=_parameters(call)
-        ) as response:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_close, opened := wires.Opened())
+            with opened.recording():
+                response = await stack.enter_async_context(
+                    model_request_stream(
+                        speaker, messages, model_settings=asked, model_request_parameters=_parameters(call)
+                    )
+                )
             told = _Told(response)
             async for event in response:
                 for ours in told.of(event):
@@ -95,6 +104,12 @@ async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncG
             yield told.end(call.model, source)
     except (AgentRunError, UserError, httpx2.HTTPError, httpx2.StreamError) as error:
         raise _ours(error, source) from error
+
+
+async def _close(opened: wires.Opened) -> None:
+    """Ends the request if it is still under way. Leaving the library's context does not, for every API."""
+    with anyio.move_on_after(_CLOSE_S, shield=True):
+        await opened.aclose()
 
 
 def _parameters(call: ModelCall) -> "ModelRequestParameters":
@@ -192,14 +207,14 @@ def _ours(error: Exception, source: Source) -> MimoError:
     from pydantic_ai import exceptions as ai
 
     url = _url(error) or source.url
-    if isinstance(error, ai.ModelAPIError) and not isinstance(error, ai.ModelConnectionError):
-        is_http = isinstance(error, ai.ModelHTTPError)
+    if isinstance(error, ai.ModelAPIError) and _answered(error):
+        http = error if isinstance(error, ai.ModelHTTPError) else None
         return failed(
             _sentence(error),
             provider_id=source.id,
-            status=error.status_code if is_http else None,
+            status=http.status_code if http else None,
             code=error.provider_error_code or error.provider_error_type,
-            headers=error.headers if is_http else None,
+            headers=http.headers if http else None,
             body=error.body,
             url=url,
             retry_after_s=error.retry_after,
@@ -211,6 +226,14 @@ def _ours(error: Exception, source: Source) -> MimoError:
         return ProviderError(f"{source.id} cannot be asked this: {error}", url=url)
     # What is left never got a whole answer: no connection, a reset, silence, or what is no answer at all.
     return ProviderError(f"{source.id}: {_sentence(error)}", retryable=True, url=url)
+
+
+def _answered(error: "ModelAPIError") -> bool:
+    """Whether the provider itself said that something is wrong."""
+    from pydantic_ai.exceptions import ModelHTTPError
+
+    said = error.body is not None or error.provider_error_code or error.provider_error_type
+    return isinstance(error, ModelHTTPError) or bool(said)
 
 
 def _sentence(error: Exception) -> str:

@@ -9,7 +9,9 @@ What `npm` selects: ``@ai-sdk/openai-compatible`` chat completions; ``@ai-sdk/op
 
 import importlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,6 +82,28 @@ def line(source: Source) -> Line:
     return Line(http, make(source, http))
 
 
+class Opened:
+    """The HTTP answers that were opened while `recording`, to be closed whatever the library does with them."""
+
+    def __init__(self) -> None:
+        self._responses: list[httpx2.Response] = []
+
+    @contextmanager
+    def recording(self) -> Generator[None]:
+        token = _recorder.set(self._responses)
+        try:
+            yield
+        finally:
+            _recorder.reset(token)
+
+    async def aclose(self) -> None:
+        for response in self._responses:
+            await response.aclose()
+
+
+_recorder: "ContextVar[list[httpx2.Response]]" = ContextVar("opened")
+
+
 # ── HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -95,16 +119,17 @@ def _http(source: Source) -> "httpx2.AsyncClient":
     async def until_headers(request: "httpx2.Request") -> None:
         request.extensions["timeout"] = {"connect": CONNECT_S, "write": None, "pool": None, "read": headers_s}
 
-    async def between_chunks(response: "httpx2.Response") -> None:
+    async def answered(response: "httpx2.Response") -> None:
         # The body is read under the same dictionary, which is looked at anew when reading it begins.
         response.request.extensions["timeout"]["read"] = chunk_s
+        _recorder.get([]).append(response)
 
     return httpx2.AsyncClient(
         verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         headers=options.headers,
         timeout=httpx2.Timeout(chunk_s, connect=CONNECT_S),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-        event_hooks={"request": [until_headers], "response": [between_chunks]},
+        event_hooks={"request": [until_headers], "response": [answered]},
     )
 
 
