@@ -97,12 +97,12 @@ def _replace(path: Path, data: bytes) -> None:
         _fill(fresh, data, old)
         fresh.replace(path)
     except PermissionError:
-        _remove(fresh)
+        _discard(fresh)
         if old is None:
             raise
         path.write_bytes(data)  # the file may be written, its directory may not
     except BaseException:
-        _remove(fresh)
+        _discard(fresh)
         raise
 
 
@@ -116,6 +116,14 @@ def _fill(path: Path, data: bytes, like: os.stat_result | None) -> None:
             os.fchmod(file.fileno(), stat.S_IMODE(like.st_mode))
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Removes a file, if it is there. Raises `ToolFailed`."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ToolFailed(f"{path} cannot be removed: {error.strerror or error}.") from error
+
+
+def _discard(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()

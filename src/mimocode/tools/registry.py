@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mimocode.turn.ports import Human, Todos, Tool, Toolbox
 
+from .apply_patch import ApplyPatch
 from .bash import Bash
 from .edit import Edit
 from .glob import Glob
@@ -16,6 +17,7 @@ from .read import Read
 from .ripgrep import Ripgrep
 from .todoread import TodoRead
 from .todowrite import TodoWrite
+from .webfetch import WebFetch
 from .write import Write
 
 
@@ -38,6 +40,8 @@ def toolbox(
         ListTree(search),
         Edit(),
         Write(),
+        ApplyPatch(),
+        WebFetch(),
         TodoWrite(todos),
         TodoRead(todos),
     ]

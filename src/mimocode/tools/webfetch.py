@@ -1,0 +1,195 @@
+"""Fetches a page from the public internet.
+
+The connection is made to the very address that was judged, so a name that changes its address in between gains
+nothing. Redirects are followed by hand, and each is judged anew.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+from anyio import to_thread
+from pydantic import Field
+
+from mimocode.errors import ToolFailed
+from mimocode.turn.ports import Call, Done, Need
+
+from .addresses import Address, Allow, Resolve, is_public, judged, system_resolve
+from .base import Arguments, Declared
+from .media import SNIFFED, attachment, kind_of
+from .webpage import readable
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+DEFAULT_TIMEOUT_S = 30
+MAX_TIMEOUT_S = 120
+MAX_BYTES = 5 * 1024 * 1024
+MAX_REDIRECTS = 5
+_CONNECT_S = 10.0
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ACCEPT = {
+    "markdown": "text/markdown,text/x-markdown;q=0.9,text/html;q=0.8,text/plain;q=0.7,*/*;q=0.1",
+    "text": "text/plain,text/markdown;q=0.9,text/html;q=0.8,*/*;q=0.1",
+    "html": "text/html,application/xhtml+xml;q=0.9,text/plain;q=0.8,*/*;q=0.1",
+}
+
+
+class WebFetchArguments(Arguments):
+    url: str = Field(min_length=1, description="The URL to fetch: http or https")
+    format: Literal["text", "markdown", "html"] = Field(default="markdown", description="The form of the content")
+    timeout: float | None = Field(default=None, gt=0, le=MAX_TIMEOUT_S, description="Seconds (default 30, at most 120)")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    url: str
+    mime: str
+    charset: str | None
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        try:
+            return self.body.decode(self.charset or "utf-8", "replace")
+        except LookupError:
+            return self.body.decode("utf-8", "replace")
+
+
+class WebFetch(Declared[WebFetchArguments]):
+    """`allow` and `resolve` are for tests that serve their own pages; the defaults are the guard."""
+
+    name = "webfetch"
+    takes = WebFetchArguments
+
+    def __init__(self, *, allow: Allow = is_public, resolve: Resolve = system_resolve) -> None:
+        self._allow = allow
+        self._resolve = resolve
+
+    async def needs(self, arguments: WebFetchArguments, call: Call) -> Sequence[Need]:
+        metadata = {"url": arguments.url, "format": arguments.format, "timeout": arguments.timeout}
+        return [Need("webfetch", [arguments.url], ["*"], metadata)]
+
+    async def run(self, arguments: WebFetchArguments, call: Call) -> Done:
+        timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
+        try:
+            with anyio.fail_after(timeout_s):
+                page = await self._page(arguments, timeout_s)
+        except TimeoutError:
+            raise ToolFailed(
+                f"{arguments.url} gave no whole answer within {timeout_s:g} s. Try a longer timeout (at most 120)."
+            ) from None
+        title = f"{page.url} ({page.mime})"
+        kind = kind_of(page.body[:SNIFFED])
+        if kind.startswith("image/") or kind == "application/pdf":
+            what = "Image" if kind.startswith("image/") else "PDF"
+            return Done(f"{what} fetched successfully", title, attachments=[attachment(page.body, kind)])
+        if kind != "text/plain" and not page.charset:
+            raise ToolFailed(
+                f"{page.url} is {page.mime or 'binary'}, which cannot be read as text. Download it with bash (curl) if "
+                "it is needed."
+            )
+        if arguments.format == "html" or "html" not in page.mime:
+            return Done(page.text, title)
+        output = await to_thread.run_sync(readable, page.body, page.charset, arguments.format, abandon_on_cancel=True)
+        return Done(output, title)
+
+    async def _page(self, arguments: WebFetchArguments, timeout_s: float) -> Page:
+        import httpx
+
+        url = _parsed(arguments.url)
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                async with self._answer(url, _ACCEPT[arguments.format], timeout_s) as answer:
+                    if answer.status_code not in _REDIRECTS or "location" not in answer.headers:
+                        return await _taken(answer, url)
+                    url = _parsed(str(url.join(answer.headers["location"])))
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise ToolFailed(f"{url} cannot be fetched: {error or type(error).__name__}.") from error
+        raise ToolFailed(
+            f"{arguments.url} redirects more than {MAX_REDIRECTS} times. Fetch {url} itself if you trust it."
+        )
+
+    @asynccontextmanager
+    async def _answer(self, url: "httpx.URL", accept: str, timeout_s: float) -> "AsyncGenerator[httpx.Response]":
+        """The answer of the first of the host's addresses that takes the connection."""
+        import httpx
+
+        port = url.port or (443 if url.scheme == "https" else 80)
+        addresses = await judged(url.host, port, allow=self._allow, resolve=self._resolve)
+        headers = {
+            "Host": url.netloc.decode("ascii"),
+            "Accept": accept,
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": _user_agent(),
+        }
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
+        async with httpx.AsyncClient(verify=_system_tls(), trust_env=False, timeout=timeout) as client:
+            for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
+                request = client.build_request(
+                    "GET", _at(url, address), headers=headers, extensions={"sni_hostname": url.raw_host.decode("ascii")}
+                )
+                try:
+                    answer = await client.send(request, stream=True)
+                except (httpx.ConnectError, httpx.ConnectTimeout):
+                    if not left:
+                        raise
+                    continue
+                try:
+                    yield answer
+                finally:
+                    await answer.aclose()
+                return
+
+
+def _parsed(text: str) -> "httpx.URL":
+    import httpx
+
+    try:
+        url = httpx.URL(text.strip())
+    except httpx.InvalidURL as error:
+        raise ToolFailed(f"{text!r} is not a URL: {error}. Give one like https://example.com/page.") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ToolFailed(f"{text!r} cannot be fetched: only http:// and https:// URLs with a host can.")
+    if url.userinfo:
+        raise ToolFailed("The URL contains a user name or password. Fetch it without: they would end up in logs.")
+    return url
+
+
+def _at(url: "httpx.URL", address: Address) -> "httpx.URL":
+    """The URL with the address in place of the host's name."""
+    return url.copy_with(host=f"[{address}]" if address.version == 6 else str(address), fragment=None)
+
+
+async def _taken(answer: "httpx.Response", url: "httpx.URL") -> Page:
+    if answer.status_code >= 400:
+        raise ToolFailed(f"{url} answered {answer.status_code} {answer.reason_phrase}. Check the URL.")
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise ToolFailed(f"{url} is larger than 5 MB, which is the most webfetch takes. Use bash (curl) for it.")
+    declared = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    mime = declared or kind_of(bytes(body[:SNIFFED]))
+    return Page(url=str(url), mime=mime, charset=answer.charset_encoding, body=bytes(body))
+
+
+def _user_agent() -> str:
+    from mimocode import __version__
+
+    return f"mimocode/{__version__}"
+
+
+@cache
+def _system_tls() -> "ssl.SSLContext":
+    """Trusts whom the system trusts, a company's own authority included."""
+    import ssl
+
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
