@@ -1,17 +1,18 @@
 """An ASGI server's side of one request, in the hands of a test."""
 
-from anyio import Event
+from anyio import Event, current_time
 
 from mimocode.asgi.types import Message
 
 
 class Client:
-    """Records what the application sends. `leave` disconnects, `stall` makes `send` wait until `read_on`."""
+    """Records what the application sends and when. `leave` disconnects, `stall` makes `send` wait until `read_on`."""
 
     scope: Message = {"type": "http", "method": "POST", "path": "/", "headers": []}
 
     def __init__(self, *, request: tuple[bytes, ...] = (b"{}",)) -> None:
         self.messages: list[Message] = []
+        self.times: list[float] = []
         self._request = list(request)
         self._gone = Event()
         self._readable = Event()
@@ -28,6 +29,7 @@ class Client:
         await self._readable.wait()
         if not self._gone.is_set():
             self.messages.append(message)
+            self.times.append(current_time())
         changed, self._changed = self._changed, Event()
         changed.set()
 

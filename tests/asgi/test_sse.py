@@ -1,13 +1,14 @@
 """A stream of server-sent events to one subscriber."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from anyio import Event, create_memory_object_stream, create_task_group, fail_after, wait_all_tasks_blocked
 from tests.asgi.scripted import Client
 
 from mimocode.asgi.sse import EventStream
-from mimocode.asgi.ticker import Ticker
+from mimocode.asgi.ticker import Silence, Ticker
 
 NEVER_S = 3600.0
 SOON_S = 0.02
@@ -123,6 +124,48 @@ async def test_a_client_that_bears_less_gets_comments_in_the_silence_between() -
 
     assert set(client.bodies[:-1]) == {(b":\n\n", True)}
     assert client.bodies[-1] == (b"", False)
+
+
+async def test_a_comment_comes_only_after_silence() -> None:
+    client, frames = Client(), Frames()
+    silence_s = 0.1
+
+    async with Ticker() as ticker, create_task_group() as group:
+        stream = EventStream(frames, heartbeat=heartbeat, ticker=ticker, interval_s=NEVER_S, comment_after_s=silence_s)
+        group.start_soon(stream, client.scope, client.receive, client.send)
+        pause = Silence(ticker, 0.6 * silence_s)
+        with fail_after(10):
+            for number in range(4):
+                frames.give(b"data: %d\n\n" % number)
+                await pause.passed()
+            while (b":\n\n", True) not in client.bodies:
+                await pause.passed()
+            frames.end()
+
+    gaps = [
+        later - earlier
+        for (earlier, later), message in zip(pairwise(client.times), client.messages[1:], strict=True)
+        if message["body"] == b":\n\n"
+    ]
+    assert min(gaps) >= silence_s
+
+
+async def test_a_heartbeat_that_falls_due_while_the_end_is_sent_does_not_follow_it() -> None:
+    client, frames = Client(), Frames()
+
+    async with Ticker() as ticker, create_task_group() as group:
+        stream = EventStream(frames, heartbeat=heartbeat, ticker=ticker, interval_s=SOON_S)
+        group.start_soon(stream, client.scope, client.receive, client.send)
+        with fail_after(10):
+            await client.received(1)
+            client.stall()
+            frames.end()
+            await Silence(ticker, 3 * SOON_S).passed()
+            client.read_on()
+            await frames.closed.wait()
+
+    assert client.bodies[-1] == (b"", False)
+    assert [more for _, more in client.bodies].count(False) == 1
 
 
 async def test_a_client_that_leaves_ends_the_stream_and_closes_the_source() -> None:

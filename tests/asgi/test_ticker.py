@@ -1,8 +1,11 @@
 """One wheel for everything that waits."""
 
+from itertools import pairwise
+
 import anyio
 import pytest
 from anyio import CancelScope, Event, create_task_group, current_time, fail_after, get_running_tasks
+from anyio.lowlevel import checkpoint
 
 from mimocode.asgi.ticker import Patience, Silence, Ticker
 
@@ -149,6 +152,18 @@ async def test_silence_begins_again_with_every_sound() -> None:
         assert current_time() - touched >= 5 * SOON_S
 
 
+async def test_each_silence_takes_its_interval() -> None:
+    async with Ticker() as ticker:
+        silence = Silence(ticker, SOON_S)
+        with fail_after(10):
+            ends = [current_time()]
+            for _ in range(3):
+                await silence.passed()
+                ends.append(current_time())
+
+    assert [later - earlier >= SOON_S for earlier, later in pairwise(ends)] == [True] * 3
+
+
 async def test_a_wake_ends_the_silence_at_once_and_one_that_came_early_ends_the_next() -> None:
     async with Ticker() as ticker:
         silence = Silence(ticker, NEVER_S)
@@ -164,19 +179,40 @@ async def test_a_wake_ends_the_silence_at_once_and_one_that_came_early_ends_the_
 
 
 async def test_patience_ends_with_one_thing_that_takes_too_long_not_with_many_short_ones() -> None:
-    async def short() -> None:
-        await anyio.lowlevel.checkpoint()
+    limit_s = 0.1
+    mark = Bell()
 
     async with Ticker() as ticker:
-        patience = Patience(ticker, SOON_S)
+        patience = Patience(ticker, limit_s)
         with fail_after(10), CancelScope() as scope, patience.until(scope):
-            mark = Bell()
-            ticker.put(mark, current_time() + 4 * SOON_S)
+            ticker.put(mark, current_time() + 3 * limit_s)
             while not mark.called:
-                await patience.bear(short())
-            assert not patience.lost
+                await patience.bear(checkpoint())
             await patience.bear(anyio.sleep_forever())
 
+        assert mark.called
         assert patience.lost
         assert scope.cancelled_caught
         assert len(ticker) == 0
+
+
+async def test_patience_does_not_end_because_the_loop_stood_still() -> None:
+    limit_s = 0.1
+
+    async with Ticker() as ticker:
+        patience = Patience(ticker, limit_s)
+        with fail_after(10), CancelScope() as scope, patience.until(scope):
+            await checkpoint()
+            await patience.bear(stand_still(2 * limit_s))
+            await patience.bear(checkpoint())
+
+        assert not patience.lost
+
+
+async def stand_still(seconds: float) -> None:
+    """Blocks the event loop, then lets the ticker see it before it is done."""
+    end = current_time() + seconds
+    while current_time() < end:
+        pass
+    for _ in range(5):
+        await checkpoint()

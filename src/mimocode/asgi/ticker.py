@@ -41,18 +41,14 @@ class Ticker(AsyncContextManagerMixin):
         self._order: list[int] = []
         self._places: dict[Entry, int] = {}
         self._sooner: Event | None = None
-        self._closed = False
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         async with task_group() as group:
             self._sooner = Event()
             group.start_soon(self._turn)
-            try:
-                yield self
-            finally:
-                self._closed = True
-                group.cancel_scope.cancel()
+            yield self
+            group.cancel_scope.cancel()
 
     def __len__(self) -> int:
         """How many entries are on the wheel."""
@@ -63,8 +59,6 @@ class Ticker(AsyncContextManagerMixin):
         if self._sooner is None:
             raise RuntimeError("The ticker does not turn yet. Open it first: `async with Ticker() as ticker: …`")
         self.drop(entry)
-        if self._closed:
-            return
         place = math.ceil(at / self._grain_s)
         if place not in self._buckets:
             self._buckets[place] = {}
@@ -137,7 +131,7 @@ class Silence:
 
 
 class Patience:
-    """A limit of time for each of the things that are done one after the other.
+    """A limit of time for each of the things that are done one after the other: `limit_s` and a quarter.
 
     Costs one call of the wheel for each `limit_s`, however many things are done meanwhile. `lost` says that it ran out.
     """
@@ -148,10 +142,11 @@ class Patience:
         self._limit_s = limit_s
         self._scope = CancelScope()
         self._since: float | None = None
+        self._late: float | None = None
 
     @contextmanager
     def until(self, scope: CancelScope) -> Generator[None]:
-        """Keeps watch inside the block; the scope is cancelled when one thing takes longer than the limit."""
+        """Keeps watch inside the block: the scope is cancelled when one thing takes too long."""
         self._scope = scope
         self._ticker.put(self, current_time() + self._limit_s)
         try:
@@ -170,6 +165,9 @@ class Patience:
             return now + self._limit_s
         if now < self._since + self._limit_s:
             return self._since + self._limit_s
+        if self._late != self._since:  # the loop itself may have stood still: a moment more, to see that it runs
+            self._late = self._since
+            return now + self._limit_s / 4
         self.lost = True
         self._scope.cancel()
         return None
