@@ -16,6 +16,7 @@ from mimocode.wire.base import JsonObject
 from .jsonc import parsed, parsed_object
 from .project import levels
 from .settings import Settings
+from .watched import Watched
 
 NAMES = ("opencode.json", "opencode.jsonc", "mimocode.json", "mimocode.jsonc")
 GLOBAL_NAMES = ("config.json", *NAMES)
@@ -43,7 +44,7 @@ class Reader:
     directory: Path
     env: Mapping[str, str]
     settings: Settings
-    watched: list[Path] = field(default_factory=list[Path])
+    watched: Watched = field(default_factory=Watched)
     warnings: list[str] = field(default_factory=list[str])
 
     def layers(self) -> Iterator[Layer]:
@@ -88,7 +89,7 @@ class Reader:
             yield self._layer(str(path), text, path.parent)
 
     def _text(self, path: Path, place: str) -> str | None:
-        self.watched.append(path)
+        self.watched.note(path)
         try:
             return path.read_text(encoding="utf-8-sig")
         except (FileNotFoundError, NotADirectoryError):

@@ -8,7 +8,9 @@ from pathlib import Path
 from mimocode.turn.prompt import Instruction
 
 from .project import levels
+from .secrets import bare
 from .settings import Settings
+from .watched import Watched
 
 NAMES = ("AGENTS.md", "CLAUDE.md")
 """The first that exists in a directory is read; the second is for projects that only another agent knows."""
@@ -26,11 +28,25 @@ class Gathered:
 
     found: list[Instruction] = field(default_factory=list[Instruction])
     warnings: list[str] = field(default_factory=list[str])
+    watched: Watched = field(default_factory=Watched)
     _known: set[Path] = field(default_factory=set[Path])
     _bytes: int = 0
 
+    def current(self) -> bool:
+        """False once a file of these changed. A new one that only a glob covers is not noticed. Blocking."""
+        return self.watched.current()
+
+    def first(self, paths: Sequence[Path]) -> None:
+        """Reads the first of `paths` that is there."""
+        for path in paths:
+            self.watched.note(path)
+            if path.is_file():
+                self.add(path)
+                return
+
     def add(self, path: Path) -> None:
         """Reads `path`, unless it is here already, perhaps under another name."""
+        self.watched.note(path)
         real = path.resolve()
         if real in self._known or not real.is_file():
             return
@@ -66,33 +82,26 @@ def read(directory: Path, settings: Settings, patterns: Sequence[str] = (), *, p
     those directories. With `project` false nothing is looked for in the project by itself.
     """
     gathered = Gathered()
-    own = _own(settings)
-    if own:
-        gathered.add(own)
+    gathered.first(_own(settings))
     places = levels(directory, settings.home)
     for place in places if project else ():
-        if found := _first(place):
-            gathered.add(found)
+        gathered.first([place / name for name in NAMES])
     for pattern in patterns:
         _add_pattern(gathered, pattern, places, settings.home)
     return gathered
 
 
-def _own(settings: Settings) -> Path | None:
-    candidates = [settings.config / "AGENTS.md"]
-    if settings.peer_config:
-        candidates += [settings.peer_config / "AGENTS.md", settings.home / ".claude" / "CLAUDE.md"]
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _first(place: Path) -> Path | None:
-    return next((place / name for name in NAMES if (place / name).is_file()), None)
+def _own(settings: Settings) -> list[Path]:
+    peers = (
+        [settings.peer_config / "AGENTS.md", settings.home / ".claude" / "CLAUDE.md"] if settings.peer_config else []
+    )
+    return [settings.config / "AGENTS.md", *peers]
 
 
 def _add_pattern(gathered: Gathered, pattern: str, places: Sequence[Path], home: Path) -> None:
     if "://" in pattern:
         gathered.warnings.append(
-            f"instructions: {pattern}: addresses are not fetched in this version; use a local file."
+            f"instructions: {bare(pattern)}: addresses are not fetched in this version; use a local file."
         )
         return
     found = list(_matching(pattern, places, home))

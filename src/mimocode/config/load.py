@@ -15,8 +15,7 @@ from mimocode.wire.base import JsonObject
 from . import agents, keys, secrets, settings
 from .files import Layer, Reader
 from .merge import merged
-
-Stamp = tuple[tuple[int, int] | None, ...]
+from .watched import Watched
 
 _AS_WRITTEN = frozenset({"provider", "mcp"})
 """Shown to clients before substitution: what is filled in there is mostly keys."""
@@ -48,8 +47,7 @@ class Config:
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] | None
     warnings: tuple[str, ...]
     secrets: frozenset[str] = field(repr=False)
-    watched: tuple[Path, ...] = field(repr=False)
-    stamp: Stamp = field(repr=False)
+    watched: Watched = field(repr=False)
     shown: JsonObject = field(repr=False)
 
     def public(self) -> JsonObject:
@@ -58,20 +56,7 @@ class Config:
 
     def current(self) -> bool:
         """False once a file that counts was changed, added or removed. Blocking, about a hundred `stat`."""
-        return stamp(self.watched) == self.stamp
-
-
-def stamp(files: Sequence[Path]) -> Stamp:
-    """What tells a changed file from an unchanged one, without reading it."""
-    return tuple(map(_stamp, files))
-
-
-def _stamp(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+        return self.watched.current()
 
 
 def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -> Config:
@@ -90,7 +75,6 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
     defaults = agents.default_rules(places.spill, places.home)
     found = agents.agents(_configured(file), defaults, user, places.home)
     username = file.username or env.get("USER") or env.get("LOGNAME") or "user"
-    watched = tuple(dict.fromkeys(reader.watched))
     return Config(
         model=_model(file.model, "model"),
         small_model=_model(file.small_model, "small_model"),
@@ -108,8 +92,7 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
         log_level=file.logLevel,
         warnings=tuple(dict.fromkeys([*reader.warnings, *_warnings(layers, files), *_unread(reader.folders())])),
         secrets=frozenset(secrets.values(data)),
-        watched=watched,
-        stamp=stamp(watched),
+        watched=reader.watched,
         shown=_shown(data, written, username),
     )
 

@@ -110,11 +110,6 @@ def reminder(agent: str, before: str | None) -> str | None:
     return text("build") if before == "plan" else None
 
 
-def summary(body: str) -> str:
-    """A compaction's summary as the later calls read it."""
-    return f"<summary>\n{body.strip()}\n</summary>"
-
-
 def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block.strip() for block in blocks if block.strip())
 

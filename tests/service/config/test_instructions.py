@@ -74,7 +74,7 @@ def test_patterns_are_found_at_every_level_in_the_home_and_by_absolute_path(desk
 
 
 def test_what_cannot_be_read_is_said(desk: Desk) -> None:
-    gathered = gather(desk, patterns=["gone/*.md", "https://example.org/rules.md"])
+    gathered = gather(desk, patterns=["gone/*.md", "https://me:pw@example.org/rules.md"])
 
     assert gathered.warnings == [
         "instructions: gone/*.md: no such file.",
@@ -109,3 +109,17 @@ def test_a_text_that_is_not_utf8_is_still_given(desk: Desk) -> None:
     desk.write("AGENTS.md", "").write_bytes(b"caf\xe9")
 
     assert [each.text for each in gather(desk).found] == ["caf\ufffd"]
+
+
+def test_instructions_are_current_until_one_changes_or_comes_to_be(desk: Desk) -> None:
+    file = desk.write("AGENTS.md", "one")
+    first = gather(desk, "sub")
+    assert first.current()
+
+    file.write_text("two!")
+    second = gather(desk, "sub")
+    desk.write("sub/CLAUDE.md", "new")
+    third = gather(desk, "sub")
+    file.unlink()
+
+    assert [each.current() for each in (first, second, third, gather(desk, "sub"))] == [False, False, False, True]
