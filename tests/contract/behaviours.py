@@ -75,18 +75,27 @@ TURNS = [
     Behaviour("message.ids", "message and part ids rise with time"),
 ]
 
+ONE_BUSY = "busy once for each model call: opencode repeats it between steps and before idle, which tells nothing"
+NO_PATCH = "no patch part: there are no snapshots yet"
+ERROR_FIRST = "the message is complete before session.error and idle: what is told is stored, and idle comes last"
+
 ORDER = [
-    Behaviour("order.plain", "events of a plain turn", "run-plain"),
-    Behaviour("order.think", "reasoning starts, streams and ends before text", "run-think"),
-    Behaviour("order.tools", "events of a turn of six steps, five of them with a tool", "run-tools"),
-    Behaviour("order.edit", "an edit tells its change twice before it completes", "run-edit"),
+    Behaviour("order.plain", "events of a plain turn", "run-plain", ours=ONE_BUSY),
+    Behaviour("order.think", "reasoning starts, streams and ends before text", "run-think", ours=ONE_BUSY),
+    Behaviour("order.tools", "events of a turn of six steps, five with a tool", "run-tools", ours=NO_PATCH),
+    Behaviour("order.edit", "events of a turn that edits a file", "run-edit", ours=NO_PATCH),
     Behaviour("order.ask-reject", "a rejected permission ends the turn without a further model call", "run-bash-ask"),
-    Behaviour("order.ask-once", "an allowed permission lets the call go on", "run-bash-ask-auto"),
-    Behaviour("order.denied-tool", "a call of a tool that is not offered becomes a call of `invalid`", "run-question"),
-    Behaviour("order.question", "a question is asked, replied to, and the turn goes on", "tui-question"),
+    Behaviour("order.ask-once", "an allowed permission lets the call go on", "run-bash-ask-auto", ours=NO_PATCH),
+    Behaviour(
+        "order.denied-tool",
+        "a call of a tool that is not offered becomes a completed call of `invalid`",
+        "run-question",
+        ours="the part keeps the name the model called and ends in an error: people see what was tried",
+    ),
+    Behaviour("order.question", "a question is asked, replied to, and the turn goes on", "tui-question", ours=ONE_BUSY),
     Behaviour("order.question-reject", "a dismissed question ends the turn", "tui-question"),
-    Behaviour("order.error", "a refused model call: session.error, then idle", "run-error"),
-    Behaviour("order.abort", "an aborted turn: session.error, idle, the text's end, the message's error", "tui-abort"),
+    Behaviour("order.error", "a refused model call: session.error, then idle", "run-error", ours=ERROR_FIRST),
+    Behaviour("order.abort", "an aborted turn: session.error, idle, the text's end", "tui-abort", ours=ERROR_FIRST),
 ]
 
 ASKS = [
@@ -96,7 +105,11 @@ ASKS = [
     Behaviour("question.reject", "the part errors with `The user dismissed this question`; no further model call"),
     Behaviour("question.unknown", "404 QuestionNotFoundError for an unknown or settled id"),
     Behaviour("question.malformed", "400 BadRequest: kind Payload for a bad body, kind Params for a bad id"),
-    Behaviour("question.directory", "questions are of a directory: another one neither lists nor answers them"),
+    Behaviour(
+        "question.directory",
+        "questions are of a directory: another one neither lists nor answers them",
+        ours="not listed, but answered: an ask has one id, wherever it is answered from",
+    ),
     Behaviour(
         "question.abort",
         "after an abort the question stays listed, and a reply to it answers true",
@@ -119,11 +132,7 @@ ASKS = [
 STREAMS = [
     Behaviour("stream.headers", "text/event-stream, no-cache, no-transform, x-accel-buffering: no, nosniff"),
     Behaviour("stream.connected", "server.connected comes first, at once"),
-    Behaviour(
-        "stream.frames",
-        "frames are `data:` lines ended by LF LF, without id and event lines",
-        ours="stored events carry `id:` lines, so that Last-Event-ID can bring what was missed",
-    ),
+    Behaviour("stream.frames", "frames are `data:` lines ended by LF LF, without event lines"),
     Behaviour("stream.heartbeat", "server.heartbeat every 10 s"),
     Behaviour("stream.directory", "/event tells of one directory only"),
     Behaviour(
@@ -169,3 +178,31 @@ CATALOG = [
 ]
 
 BEHAVIOURS = [*SESSIONS, *TURNS, *ORDER, *ASKS, *STREAMS, *ERRORS, *CATALOG]
+
+FORK = "POST /session/{sessionID}/fork"
+COMMAND = "POST /session/{sessionID}/command"
+PLANNED = {
+    FORK,
+    COMMAND,
+    "GET /experimental/capabilities",
+    "GET /experimental/console",
+    "GET /experimental/resource",
+    "GET /experimental/workspace",
+    "GET /formatter",
+    "GET /lsp",
+    "GET /mcp",
+    "GET /provider/auth",
+    "GET /vcs",
+    "GET /api/location",
+    "GET /api/agent",
+    "GET /api/model",
+    "GET /api/provider",
+    "GET /api/integration",
+    "GET /api/reference",
+    "GET /api/command",
+    "GET /api/skill",
+}
+"""Operations that clients call, tolerate the absence of, and that we do not have yet: they answer 404 JSON.
+
+A test that comes upon one of them is an expected failure; one that is there after all must leave this list.
+"""

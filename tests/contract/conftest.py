@@ -40,11 +40,11 @@ def project(tmp_path: Path) -> Path:
     directory.mkdir()
     (directory / "calc.py").write_text("def add(a, b):\n    return a + b\n")
     (directory / "README.md").write_text("# demo\n\nhello world\n")
+    # A project is known by its first commit: this one is nobody else's.
     git = ["git", "-c", "user.name=dev", "-c", "user.email=dev@example.org", "-c", "init.defaultBranch=master"]
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "start"]):
-        subprocess.run(
-            [*git, *words], cwd=directory, check=True, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", str(tmp_path)]):
+        subprocess.run([*git, *words], cwd=directory, check=True, env=environment)
     return directory
 
 

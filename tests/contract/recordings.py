@@ -65,7 +65,7 @@ def in_order(events: Iterable[Event]) -> list[str]:
     tells both at once, in either order.
     """
     names = _text_ends_moved(_without_runs(kind for kind in kinds(events) if kind not in ASIDE))
-    return _asks_moved(names)
+    return _without_runs(_asks_moved(names))
 
 
 def _kind(event: Event, seen: set[str]) -> str:

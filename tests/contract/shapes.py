@@ -41,13 +41,16 @@ class Operation:
     template: str
     answers: dict[str, Any]
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
     def faults(self, status: int, body: Any) -> list[str]:
         """What is wrong with an answer, in words; empty if it is as documented."""
         if (self.method, self.template, status) in UNDOCUMENTED:
             return []
         answer = self.answers.get(str(status))
         if answer is None:
-            return [f"{self.method} {self.template} does not document status {status}: {body!r:.200}"]
+            return [f"{self} does not document status {status}: {body!r:.200}"]
         if status == 400 and not faults_of(BAD_REQUEST, body):
             return []
         schema = answer.get("content", {}).get("application/json", {}).get("schema")

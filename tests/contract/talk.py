@@ -9,6 +9,8 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
+from tests.contract.behaviours import PLANNED
 from tests.contract.recordings import Event
 from tests.contract.shapes import event_faults, operation
 
@@ -88,7 +90,10 @@ class Talk:
         """The answer to a request, whatever its status; its shape is as documented for it."""
         response = await self.raw(method, path, body=body, query=query)
         found = response.json() if response.content else None
-        faults = operation(method, path).faults(response.status_code, found)
+        documented = operation(method, path)
+        if not self.with_peer and str(documented) in PLANNED and response.status_code == 404:
+            pytest.xfail(f"planned: {documented}")
+        faults = documented.faults(response.status_code, found)
         assert not faults, f"{method} {path} answered {response.text[:800]}\n" + "\n".join(faults)
         return response
 

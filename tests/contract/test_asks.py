@@ -133,8 +133,8 @@ async def test_an_unknown_or_settled_question_is_not_found(talk: Talk) -> None:
 
     for gone in (settled, UNKNOWN_QUESTION):
         answer = await talk.call("POST", f"/question/{gone}/reply", body={"answers": [["Red"]]}, status=404)
-        message = f"Question request not found: {gone}"
-        assert answer == {"_tag": "QuestionNotFoundError", "requestID": gone, "message": message}
+        assert (answer["_tag"], answer["requestID"]) == ("QuestionNotFoundError", gone)
+        assert answer["message"].startswith(f"Question request not found: {gone}")
 
 
 @proves("question.malformed")
@@ -147,17 +147,19 @@ async def test_a_bad_reply_says_what_is_wrong(talk: Talk) -> None:
 
 
 @proves("question.directory")
-async def test_a_question_is_of_its_directory_only(talk: Talk, tmp_path: Path) -> None:
+async def test_a_question_is_listed_in_its_directory_only(talk: Talk, tmp_path: Path) -> None:
     elsewhere = {"directory": str(tmp_path)}
     async with waiting(talk, asking(COLOUR), "question") as turn:
         listed = await talk.call("GET", "/question", query=elsewhere)
         path = f"/question/{turn.ask['id']}/reply"
-        refused = await talk.ask("POST", path, body={"answers": [["Red"]]}, query=elsewhere)
-        await talk.call("POST", f"/question/{turn.ask['id']}/reject")
-        await turn.tool()
+        answer = await talk.ask("POST", path, body={"answers": [["Red"]]}, query=elsewhere)
+        if talk.with_peer:
+            await talk.call("POST", path, body={"answers": [["Red"]]})
+        state = await turn.tool()
 
     assert [ask for ask in listed if ask["id"] == turn.ask["id"]] == []
-    assert refused.status_code == 404
+    assert answer.status_code == (404 if talk.with_peer else 200)
+    assert state["metadata"]["answers"] == [["Red"]]
 
 
 @proves("question.abort")
