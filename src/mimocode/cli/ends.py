@@ -22,13 +22,11 @@ class Exit(IntEnum):
     """Who read our output is gone: what a shell sees of a program that died of SIGPIPE."""
 
 
-def conclude(main: Callable[[], Awaitable[int]]) -> None:
-    """Runs a command in a loop of its own and ends the process with its code. Raises `typer.Exit`."""
-    import anyio
-
+def conclude(work: Callable[[], int]) -> None:
+    """Runs a command and ends the process with its code; errors become one line. Raises `typer.Exit`."""
     _speak_utf8()
     try:
-        code = anyio.run(main)
+        code = work()
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = Exit.ABORTED
@@ -39,6 +37,13 @@ def conclude(main: Callable[[], Awaitable[int]]) -> None:
     except BaseExceptionGroup as group:
         code = _first(group)
     raise typer.Exit(int(code))
+
+
+def conclude_in_loop(main: Callable[[], Awaitable[int]]) -> None:
+    """The same for a command that needs an event loop."""
+    import anyio
+
+    conclude(lambda: anyio.run(main))
 
 
 def complain(error: MimoError) -> Exit:

@@ -1,15 +1,78 @@
 """The commands of `mimo`, and nothing of what they do."""
 
+import os
+from typing import Annotated
+
 import typer
 
 from mimocode import __version__
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+from . import commands
+from .ends import conclude
+from .run import run
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help: rich would cost every command 50 ms.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
-@app.callback(invoke_without_command=True)
-def main(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
-    """A coding agent whose turns never look dead and are never lost."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A coding agent whose turns never look dead and are never lost."""
+
+
+@app.command()
+def serve(
+    *,
+    hostname: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 is any free one.")] = 4096,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask nobody for a password; for loopback only.")] = False,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Leave the turns that an earlier server did not finish as they are.")
+    ] = False,
+    log_level: Annotated[
+        str | None, typer.Option(help="debug, info, warning, error or critical (default: info).")
+    ] = None,
+) -> None:
+    """Serve the HTTP API until SIGTERM or SIGINT. It says on stdout when and where it answers."""
+
+    def work() -> int:
+        from mimocode.config import settings
+        from mimocode.server import log
+
+        from .claim import claimed, held_by_another
+        from .serve import Serving
+        from .serve import run as served
+
+        log.configure(os.environ, level=log_level)
+        places = settings.read(os.environ)
+        with claimed(places) as mine:
+            if not mine:
+                raise held_by_another(places)
+            served(Serving(hostname=hostname, port=port, no_auth=no_auth, no_resume=no_resume))
+        return 0
+
+    conclude(work)
+
+
+app.command()(run)
+app.command()(commands.models)
+app.add_typer(commands.session, name="session")
+app.add_typer(commands.question, name="question")
+app.add_typer(commands.permission, name="permission")

@@ -1,5 +1,6 @@
 """What a person or a program sees: the answer on stdout, everything else on stderr, one live line on a terminal."""
 
+import io
 import re
 import shutil
 import unicodedata
@@ -35,6 +36,23 @@ def cut(text: str, width: int) -> str:
     return text
 
 
+class _Log(io.StringIO):
+    """A stream for logs, whose lines go where they do not disturb the live line."""
+
+    def __init__(self, screen: "Screen", err: TextIO) -> None:
+        super().__init__()
+        self._screen = screen
+        self._err = err
+
+    def write(self, text: str, /) -> int:
+        if text.strip():
+            self._screen.aside(text)
+        return len(text)
+
+    def isatty(self) -> bool:
+        return self._err.isatty()
+
+
 class Screen:
     """Two streams that may be one terminal. `live` says whether there is a line to keep up to date."""
 
@@ -47,6 +65,7 @@ class Screen:
         self._paint = err.isatty() and not dumb and not env.get("NO_COLOR")
         self._column = 0
         self._shown = ""
+        self.log: TextIO = _Log(self, err)
 
     def answer(self, text: str) -> None:
         """Adds to the answer, which need not end with its line."""

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from mimocode import ids
+from mimocode.errors import MimoError
 from mimocode.wire.ask import PermissionRequest, QuestionRequest
 from mimocode.wire.base import JsonObject
 from mimocode.wire.message import AssistantMessage
 from mimocode.wire.part import Part, ReasoningPart, StepFinishPart, StepStartPart, TextPart, Tokens, ToolPart
 
 from . import toolline
-from .ends import Exit
 from .screen import Screen
 
 Status = Literal["done", "failed", "timed_out", "needs_human", "aborted"]
@@ -26,8 +26,8 @@ class Result:
     """
 
     status: Status
-    code: Exit
-    session_id: str
+    code: int
+    session_id: str | None
     prompt_id: str | None
     message_id: str | None
     text: str
@@ -35,6 +35,12 @@ class Result:
     cost: float
     duration_ms: int
     error: JsonObject | None = None
+
+    @classmethod
+    def before_a_turn(cls, error: MimoError, code: int) -> Self:
+        """Of a run that came to no turn."""
+        said: JsonObject = {"name": type(error).__name__, "data": {"message": str(error)}}
+        return cls("failed", code, None, None, None, "", Tokens(), 0, 0, said)
 
 
 class View(Protocol):
@@ -175,7 +181,7 @@ def result_line(result: Result) -> str:
         "type": "result",
         "timestamp": ids.now_ms(),
         "status": result.status,
-        "exit_code": int(result.code),
+        "exit_code": result.code,
         "sessionID": result.session_id,
         "messageID": result.message_id,
         "promptID": result.prompt_id,
