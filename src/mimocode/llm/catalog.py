@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -133,9 +134,7 @@ def _rehearsal(settings: ProviderSettings, env: Mapping[str, str]) -> ProviderSe
 
 def _models(source: Source) -> dict[str, Model]:
     settings = source.settings
-    found: dict[str, Model] = {}
-    if source.known is not None:
-        found = {info.id: model(source, info.id) for info in prices.models(source.id)}
+    found = dict(_sold(source.id, source.npm, source.url)) if source.known is not None else {}
     for model_id in settings.models:
         found[model_id] = model(source, model_id)
     if settings.whitelist is not None:
@@ -143,11 +142,19 @@ def _models(source: Source) -> dict[str, Model]:
     return {name: value for name, value in found.items() if name not in (settings.blacklist or ())}
 
 
+@lru_cache(maxsize=64)
+def _sold(provider_id: str, npm: str, url: str) -> Mapping[str, Model]:
+    """Kept, since every directory asks for the same."""
+    settings = ProviderSettings(npm=npm, api=url)
+    source = Source(provider_id, settings, KNOWN[provider_id], "env", None, {})
+    return {info.id: model(source, info.id) for info in prices.models(provider_id)}
+
+
 def model(source: Source, model_id: str) -> Model:
     """The model of that name: what the user set, over what is known of it, over what its name tells."""
     settings = source.settings.models.get(model_id) or ModelSettings()
-    info = prices.find(source.id, settings.id or model_id) if source.known else None
     api_id = settings.id or (source.known.prefix if source.known else "") + model_id
+    info = prices.find(source.id, api_id) if source.known else None
     capabilities = _capabilities(settings, api_id)
     cost = _cost(settings.cost) if settings.cost is not None else prices.listed(info) if info else Cost()
     context = info.context_window if info and info.context_window else 0

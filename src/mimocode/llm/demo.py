@@ -5,6 +5,7 @@ with the real tools and all plainly labelled. A tool that it may not use, or tha
 """
 
 import json
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -28,6 +29,9 @@ _QUESTION = {
 }
 _FAVOURITES = ("readme.md", "readme.rst", "readme.txt", "readme", "pyproject.toml", "package.json", "makefile")
 _READABLE = (".md", ".txt", ".py", ".js", ".ts", ".toml", ".json", ".yaml", ".yml", ".rs", ".go", ".c", ".h", ".sh")
+
+
+_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def step(history: Sequence[WithParts], prompt_at: int, prompt: str, tools: Colle
         return Step((Say(f"{_LABEL}\n\nFirst I look at the project."), _call(looker, asked)))
     file = _file_to_read(seen)
     if file and "read" in tools and not seen.tried("read"):
-        return Step((Say(f"Then I read {file}."), _call("read", {"filePath": file})))
+        return Step((Say(f"Then I read {PurePath(file).name}."), _call("read", {"filePath": file})))
     if "question" in tools and not seen.tried("question"):
         return Step((Say("Now I need to know something from you."), _call("question", {"questions": [_QUESTION]})))
     content = _content(seen, prompt)
@@ -87,19 +91,26 @@ def _tools_used(messages: Sequence[WithParts]) -> dict[str, ToolPart]:
 
 
 def _listed(seen: Seen) -> list[str]:
-    """File names in what the project was listed as, without directories and notes."""
-    lines = (seen.output("glob") or seen.output("list") or "").splitlines()
-    names = [line.strip() for line in lines]
-    return [name for name in names if name and not name.endswith(("/", ":")) and " " not in PurePath(name).name]
+    """Files in what the project was listed as, as the tool wrote them; no directories, no remarks."""
+    lines = [line.strip() for line in (seen.output("glob") or seen.output("list") or "").splitlines()]
+    files = [line for line in lines if line and not line.startswith("(") and not line.endswith(("/", ":", "found"))]
+    return [file for file in files if PurePath(file).name != FILE]
+
+
+def _relative(files: Sequence[str]) -> list[str]:
+    """The same, as they are below the directory that all of them are in, by name."""
+    parents = [PurePath(file).parent for file in files]
+    shared = os.path.commonpath(parents) if parents and len({parent.is_absolute() for parent in parents}) == 1 else ""
+    return sorted(os.path.relpath(file, shared) if shared else file for file in files)
 
 
 def _file_to_read(seen: Seen) -> str | None:
-    names = [name for name in _listed(seen) if PurePath(name).name != FILE]
-    by_name = {PurePath(name).name.lower(): name for name in reversed(names)}
+    files = sorted(_listed(seen), key=lambda file: (len(PurePath(file).parts), file))
     for favourite in _FAVOURITES:
-        if favourite in by_name:
-            return by_name[favourite]
-    return next((name for name in sorted(names) if name.lower().endswith(_READABLE)), None)
+        for file in files:
+            if PurePath(file).name.lower() == favourite:
+                return file
+    return next((file for file in files if file.lower().endswith(_READABLE)), None)
 
 
 def _answer(seen: Seen) -> str | None:
@@ -113,21 +124,24 @@ def _content(seen: Seen, prompt: str) -> str | None:
     answer = _answer(seen)
     if answer == "Nothing" or seen.failure("question") is not None:
         return None
-    names = sorted({PurePath(name).name for name in _listed(seen)} - {FILE})
     head = f"# Rehearsal\n\nWritten by the built-in rehearsal, not by a model. You asked: {_short(prompt)}\n\n"
     if answer == "Checklist":
         steps = ["Configure a model", "Ask again", f"Delete {FILE}"]
         return head + "\n".join(f"- [ ] {entry}" for entry in steps) + "\n"
-    files = "\n".join(f"- {name}" for name in names) or "- no files"
+    names = _relative(_listed(seen))
+    more = [f"… and {len(names) - _SHOWN} more"] if len(names) > _SHOWN else []
+    files = "\n".join(f"- {name}" for name in [*names[:_SHOWN], *more]) or "- no files"
     words = "" if answer in (None, "Summary") else f"You answered: {answer}\n\n"
     return f"{head}{words}I saw:\n\n{files}\n"
 
 
 def _report(seen: Seen, tools: Collection[str]) -> str:
-    looked = f"looked at {len(_listed(seen))} files" if seen.tried("glob", "list") else "did not look at the project"
-    done = [f"I {looked}"]
+    count = len(_listed(seen))
+    files = "1 file" if count == 1 else f"{count} files"
+    done = [f"I looked at {files}" if seen.tried("glob", "list") else "I did not look at the project"]
     if seen.output("read") is not None:
-        done.append(f"read {seen.tools['read'].state.input.get('filePath', 'a file')}")
+        read = seen.tools["read"].state.input.get("filePath", "a file")
+        done.append(f"read {PurePath(str(read)).name}")
     answer = _answer(seen)
     if answer is not None:
         done.append(f"asked you and you answered “{_short(answer)}”")

@@ -81,8 +81,8 @@ _ROWS = (
         ("OPENROUTER_API_KEY",),
         "openrouter",
         profile="pydantic_ai.providers.openrouter:OpenRouterProvider",
-        best=("anthropic/claude-sonnet", "openai/gpt-5"),
-        quick=("anthropic/claude-haiku", "google/gemini-2.5-flash"),
+        best=("anthropic/claude-sonnet-5.5", "anthropic/claude-sonnet-5", "anthropic/claude-sonnet"),
+        quick=("anthropic/claude-haiku-5.5", "anthropic/claude-haiku"),
     ),
     Known(
         "groq",

@@ -5,6 +5,7 @@ Importing this module loads no provider's library: that happens at the first cal
 """
 
 import difflib
+import re
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .settings import ProviderSettings
 from .stream import Streams
 
 _NEAR = 4
+_DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 
 
 class Registry:
@@ -76,13 +78,13 @@ class Registry:
         return found
 
     def _unlisted(self, source: Source, model_id: str) -> Model | None:
-        """A model that is in no list but known all the same: an alias, a dated name, the path of a script."""
+        """A model that is in no list but known all the same: by its dated name, or as the path of a script."""
         if source.settings.whitelist is not None or model_id in (source.settings.blacklist or ()):
             return None
         if source.id == REHEARSAL:
             return catalog.model(source, model_id) if self._rehearsal.has(model_id) else None
-        known = source.known is not None and prices.find(source.id, model_id) is not None
-        return catalog.model(source, model_id) if known else None
+        dated = source.known is not None and _DATED.search(model_id) is not None
+        return catalog.model(source, model_id) if dated and prices.find(source.id, model_id) else None
 
     @property
     def default(self) -> Model:
