@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ import anyio.to_thread
 from mimocode import ids
 from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.config import instructions, project, settings
+from mimocode.config.instructions import Gathered
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
 from mimocode.human.asks import Asks
@@ -43,22 +44,33 @@ LOOK_AGAIN_S = 0.25
 
 TAIL_TOKENS = 8_000
 
+SHORTEST_SECRET = 6
+"""A shorter one is in too many words to be kept out of a log."""
+
 
 @dataclass(slots=True)
 class _Loaded:
     config: Config
+    instructions: Gathered
     instance: Instance
     models: Registry
     looked: float
+
+    def current(self) -> bool:
+        """False once a file that it was made from changed. Blocking."""
+        return self.config.current() and self.instructions.current()
 
 
 class Directories:
     """Fulfils `session.instance.Instances`: one instance for each directory, made anew when its files change."""
 
-    def __init__(self, env: Mapping[str, str], places: Settings, queries: Queries) -> None:
+    def __init__(
+        self, env: Mapping[str, str], places: Settings, queries: Queries, on_secret: Callable[[str], None]
+    ) -> None:
         self._env = env
         self._places = places
         self._queries = queries
+        self._on_secret = on_secret
         self._loaded: dict[str, _Loaded] = {}
         self._lock = anyio.Lock()
         self._outdated: list[Registry] = []
@@ -83,7 +95,7 @@ class Directories:
             known = self._loaded.get(directory)
             if known is not None:
                 known.looked = time.monotonic()
-                if await anyio.to_thread.run_sync(known.config.current):
+                if await anyio.to_thread.run_sync(known.current):
                     return known
                 self._outdated.append(known.models)
             self._loaded[directory] = loaded = await self._load(directory)
@@ -94,6 +106,9 @@ class Directories:
         config = await anyio.to_thread.run_sync(partial(load, path, self._env, home=self._places.home))
         found = await anyio.to_thread.run_sync(project.locate, path)
         read = await anyio.to_thread.run_sync(instructions.read, path, self._places, config.instructions)
+        for secret in config.secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                self._on_secret(secret)
         for warning in (*config.warnings, *read.warnings):
             _log.warning("%s", warning)
         models = Registry(
@@ -127,7 +142,7 @@ class Directories:
             commands=config.commands,
             public_config=config.public(),
         )
-        return _Loaded(config, instance, models, time.monotonic())
+        return _Loaded(config, read, instance, models, time.monotonic())
 
     async def aclose(self) -> None:
         for models in (*self._outdated, *(loaded.models for loaded in self._loaded.values())):
@@ -178,9 +193,11 @@ async def open_app(
     places: Settings | None = None,
     resume: bool = True,
     clock: Clock | None = None,
+    on_secret: Callable[[str], None] = lambda _: None,
 ) -> AsyncGenerator[App]:
     """The whole system on one SQLite file. With `resume` the turns an earlier process left go on at once.
 
+    `on_secret` is told every credential of a configuration, for a log to keep out.
     Raises `ConfigError` for a bad environment, `Unavailable` for a database that cannot be used.
     """
     places = places or settings.read(env)
@@ -188,7 +205,7 @@ async def open_app(
     async with SqliteFile(places.database) as file:
         bus, queries = Bus(), Queries(file)
         journal = Journal(file, bus)
-        directories = Directories(env, places, queries)
+        directories = Directories(env, places, queries, on_secret)
         sessions = Sessions(journal, queries, directories)
         asks = Asks(journal, queries)
         permissions = Permissions(asks, journal, queries)

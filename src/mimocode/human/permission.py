@@ -27,7 +27,7 @@ class Ledger(Protocol):
 
 
 class Permissions:
-    """Decides, asks, and remembers what was allowed always (for a project, on disk)."""
+    """Decides, asks, and remembers what was allowed always (to an agent in a project, on disk)."""
 
     def __init__(self, asks: Asks, ledger: Ledger, queries: Queries) -> None:
         self._asks = asks
@@ -37,10 +37,10 @@ class Permissions:
     async def permit(self, place: Place, call: Call, needs: Sequence[Need], ruleset: Sequence[Rule]) -> None:
         """Returns when all is allowed. Raises `ToolFailed` when a rule denies, `Rejected` when the human does."""
         for index, need in enumerate(needs):
-            if await self._must_ask(place, need, ruleset):
+            if await self._must_ask(place, call.agent, need, ruleset):
                 await self._ask(place, call, need, index)
 
-    async def _must_ask(self, place: Place, need: Need, ruleset: Sequence[Rule]) -> bool:
+    async def _must_ask(self, place: Place, agent: str, need: Need, ruleset: Sequence[Rule]) -> bool:
         decisions = [rules.evaluate(need.permission, pattern, ruleset) for pattern in need.patterns]
         if any(decision.action == "deny" for decision in decisions):
             shown = [rule.plain() for rule in rules.relevant(need.permission, ruleset)]
@@ -53,7 +53,7 @@ class Permissions:
         ]
         if not open_patterns:
             return False
-        approved = await self._queries.approvals(place.project)
+        approved = await self._queries.approvals(place.project, agent)
         return not _covered(need.permission, open_patterns, approved)
 
     async def _ask(self, place: Place, call: Call, need: Need, index: int) -> None:
@@ -92,13 +92,15 @@ class Permissions:
 
     async def _remember(self, request: PermissionRequest) -> None:
         session = await self._queries.session(request.sessionID)
-        if session is None:
+        agent = await self._agent_of(request)
+        if session is None or agent is None:
             return
         approvals = [
             Put(
                 "approval",
                 {
                     "project_id": session.projectID,
+                    "agent": agent,
                     "permission": request.permission,
                     "pattern": pattern,
                     "created": ids.now_ms(),
@@ -108,13 +110,21 @@ class Permissions:
         ]
         await self._ledger.put(Place(session.directory, session.projectID), also=approvals, durable=True)
 
+    async def _agent_of(self, request: PermissionRequest) -> str | None:
+        """Who asks: what is allowed to one agent for good is not allowed to another."""
+        message = request.tool and await self._queries.message(request.sessionID, request.tool.messageID)
+        return message.info.agent if message else None
+
     async def _release(self, session_id: str) -> None:
+        """Answers the session's other permissions that are allowed by now."""
         session = await self._queries.session(session_id)
         if session is None:
             return
-        approved = await self._queries.approvals(session.projectID)
-        pending = await self._asks.permissions(session_id=session_id)
-        allowed = [request for request in pending if _covered(request.permission, request.patterns, approved)]
+        allowed: list[PermissionRequest] = []
+        for request in await self._asks.permissions(session_id=session_id):
+            approved = await self._queries.approvals(session.projectID, await self._agent_of(request) or "")
+            if _covered(request.permission, request.patterns, approved):
+                allowed.append(request)
         await self._asks.release(session_id, allowed)
 
 

@@ -182,25 +182,30 @@ class _Embedded(uvicorn.Server):
         self._status.started()
 
     async def main_loop(self) -> None:
-        while not self._stop.is_set():
-            await self.on_tick(0)  # renews the Date header
-            with move_on_after(1):
-                await self._stop.wait()
+        with CancelScope(shield=True):  # only `stop` ends it, so that what follows is never left out
+            while not self._stop.is_set():
+                await self.on_tick(0)  # renews the Date header
+                with move_on_after(1):
+                    await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        if not await self._all_over(self._grace_s):
-            tasks = list(self.server_state.tasks)
-            _log.warning("%d requests were not over after %g s: ended", len(tasks), self._grace_s)
-            for task in tasks:
-                task.cancel()
-            await self._all_over(_CANCELLED_S)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await self._stop_app()
+        with CancelScope(shield=True):
+            if not await self._all_over(self._grace_s):
+                await self._cancel_all()
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            await self._stop_app()
+
+    async def _cancel_all(self) -> None:
+        tasks = list(self.server_state.tasks)
+        _log.warning("%d requests were not over after %g s: ended", len(tasks), self._grace_s)
+        for task in tasks:
+            task.cancel()
+        await self._all_over(_CANCELLED_S)
 
     async def _all_over(self, limit_s: float) -> bool:
         with move_on_after(limit_s):

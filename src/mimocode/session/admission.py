@@ -22,6 +22,7 @@ from mimocode.wire.message import Created, ModelRef, UserMessage
 from mimocode.wire.part import AgentPart, CompactionPart, FilePart, Part, TextPart
 from mimocode.wire.prompt import (
     AgentPartInput,
+    CommandInput,
     FilePartInput,
     PromptInput,
     SubtaskPartInput,
@@ -207,6 +208,23 @@ class _File:
 
 async def _unseen(_: Progress) -> None:
     """Nobody watches a file being attached."""
+
+
+def from_command(instance: Instance, wanted: CommandInput) -> PromptInput:
+    """The prompt that a command stands for. Raises `Invalid` for an unknown command."""
+    command = next((one for one in instance.commands if one.name == wanted.command), None)
+    if command is None:
+        shown = ", ".join(one.name for one in instance.commands)
+        raise Invalid(f'Command not found: {wanted.command!r}. The commands are: {shown}.\n  at ["command"]')
+    provider_id, _, model_id = (wanted.model or command.model or "").partition("/")
+    words = texts.command(command.template, wanted.arguments)
+    return PromptInput(
+        messageID=wanted.messageID,
+        agent=wanted.agent or command.agent,
+        model=ModelRef(providerID=provider_id, modelID=model_id) if provider_id else None,
+        variant=wanted.variant,
+        parts=[TextPartInput(type="text", text=words), *wanted.parts],
+    )
 
 
 def compaction_message(

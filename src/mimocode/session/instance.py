@@ -49,7 +49,7 @@ class Instance:
     def agent(self, name: str | None) -> Agent:
         """The agent of that name, or the default one. Raises `Invalid` that lists who there is."""
         agent = self.agents.get(name or self.default_agent)
-        if agent is None:
+        if agent is None or agent.hidden:
             shown = ", ".join(one.name for one in self.agents.values() if not one.hidden)
             raise Invalid(f"Agent not found: {name!r}. The agents are: {shown}.")
         return agent

@@ -33,7 +33,7 @@ from mimocode.wire import event
 from mimocode.wire.error import AssistantError, MessageAbortedError
 from mimocode.wire.message import UserMessage, WithParts
 from mimocode.wire.part import Part
-from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput
+from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput
 from mimocode.wire.session import Busy, Idle, Session, SessionModel
 
 from . import admission, answers, shell
@@ -106,6 +106,12 @@ class Runner:
             if wanted.noReply:
                 return await self._store_only(lane, noted, row, message, parts)
             return await self._admit(lane, noted, row, message, parts)
+
+    async def command(self, session_id: str, wanted: CommandInput) -> Running:
+        """Admits a command's template, filled in, as a prompt. Raises as `prompt` does."""
+        session = await self._sessions.get(session_id)
+        instance = await self._turns.instance(session)
+        return await self.prompt(session_id, admission.from_command(instance, wanted))
 
     async def shell(self, session_id: str, wanted: ShellInput) -> Running:
         """Admits a command of the human's. Raises as `prompt` does, and `SessionBusy` while a turn runs."""

@@ -144,9 +144,10 @@ class Queries:
         rows = await self._file.rows(f"{_ASK} WHERE settled IS NULL{where} ORDER BY created, id", tuple(given.values()))
         return [AskRow(**dict(row)) for row in rows]
 
-    async def approvals(self, project_id: str) -> list[Rule]:
+    async def approvals(self, project_id: str, agent: str) -> list[Rule]:
         rows = await self._file.rows(
-            "SELECT permission, pattern FROM approval WHERE project_id = ? ORDER BY created, pattern", (project_id,)
+            "SELECT permission, pattern FROM approval WHERE project_id = ? AND agent = ? ORDER BY created, pattern",
+            (project_id, agent),
         )
         return [Rule(permission=row["permission"], pattern=row["pattern"], action="allow") for row in rows]
 

@@ -6,7 +6,7 @@
     message   `turn` numbers the turn it belongs to, `born` orders the messages of a turn
     part      a message's parts
     ask       questions and permissions; `settled` is null while they wait
-    approval  what a human allowed for good
+    approval  what a human allowed an agent for good
     todo      a session's list
     removal   what is gone, so that a stream can tell who missed it
 
@@ -28,7 +28,7 @@ KEYS: Mapping[Table, Sequence[str]] = {
     "message": ("session_id", "id"),
     "part": ("session_id", "message_id", "id"),
     "ask": ("id",),
-    "approval": ("project_id", "permission", "pattern"),
+    "approval": ("project_id", "agent", "permission", "pattern"),
     "todo": ("session_id",),
 }
 

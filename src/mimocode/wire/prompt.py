@@ -78,6 +78,18 @@ class ShellInput(Wire):
     command: str
 
 
+class CommandInput(Wire):
+    """Body of ``POST /session/{id}/command``. `model` is ``provider/model``; `parts` are files to go with it."""
+
+    messageID: MessageId | None = None
+    agent: str | None = None
+    model: str | None = None
+    variant: str | None = None
+    command: str
+    arguments: str
+    parts: list[FilePartInput] = []
+
+
 class SummarizeInput(Wire):
     """Body of ``POST /session/{id}/summarize``."""
 

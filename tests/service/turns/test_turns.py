@@ -419,3 +419,35 @@ async def until_stored(running: System, session: str, words: str) -> None:
     await running.told.until(
         "message.part.updated", lambda told: told["sessionID"] == session and told["part"].get("text") == words
     )
+
+
+async def test_a_command_is_its_template_filled_in(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: written") as running:
+        session = await running.session()
+
+        answered = await running.client.post(
+            f"/session/{session}/command", json={"command": "init", "arguments": "mind the tests"}
+        )
+
+        messages = await running.messages(session)
+    assert answered.json()["info"] == IsPartialDict(finish="stop")
+    assert "mind the tests" in messages[0]["parts"][0]["text"]
+
+
+async def test_an_unknown_command_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: unheard") as running:
+        session = await running.session()
+
+        refused = await running.client.post(f"/session/{session}/command", json={"command": "nope", "arguments": ""})
+
+    assert refused.status_code == 400
+    assert "init" in refused.json()["data"]["message"]
+
+
+async def test_a_hidden_agent_answers_no_prompt(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: unheard") as running:
+        session = await running.session()
+
+        refused = await running.client.post(f"/session/{session}/message", json=prompt_of("x", agent="title"))
+
+    assert refused.status_code == 400

@@ -15,7 +15,7 @@ from mimocode.server import deps, errors, heartbeat
 from mimocode.session.lane import Running
 from mimocode.wire.base import Wire
 from mimocode.wire.message import Answer
-from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput
+from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput
 
 _SESSION_ID = re.compile("^ses")
 
@@ -81,6 +81,10 @@ async def _shell(app: App, session_id: str, data: bytes) -> Running:
     return await app.runner.shell(session_id, deps.parsed(ShellInput, data))
 
 
+async def _command(app: App, session_id: str, data: bytes) -> Running:
+    return await app.runner.command(session_id, deps.parsed(CommandInput, data))
+
+
 async def _summarize(app: App, session_id: str, data: bytes) -> Running:
     return await app.runner.summarize(session_id, deps.parsed(SummarizeInput, data))
 
@@ -101,6 +105,14 @@ ROUTES = (
         body=ShellInput,
         answer=Answer,
         admit=_shell,
+    ),
+    Blocking(
+        path="/session/{sessionID}/command",
+        operation="session.command",
+        summary="Send a command's template, filled in, as a prompt.",
+        body=CommandInput,
+        answer=Answer,
+        admit=_command,
     ),
     Blocking(
         path="/session/{sessionID}/summarize",

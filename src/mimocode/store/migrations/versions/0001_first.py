@@ -36,8 +36,8 @@ TABLES = [
     "CREATE INDEX ask_pending ON ask (kind, created) WHERE settled IS NULL",
     "CREATE INDEX ask_by_session ON ask (session_id)",
     """CREATE TABLE approval (
-        project_id TEXT NOT NULL, permission TEXT NOT NULL, pattern TEXT NOT NULL, created INTEGER NOT NULL,
-        seq INTEGER NOT NULL, PRIMARY KEY (project_id, permission, pattern))""",
+        project_id TEXT NOT NULL, agent TEXT NOT NULL, permission TEXT NOT NULL, pattern TEXT NOT NULL,
+        created INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (project_id, agent, permission, pattern))""",
     "CREATE TABLE todo (session_id TEXT PRIMARY KEY, seq INTEGER NOT NULL, data TEXT NOT NULL)",
     """CREATE TABLE removal (
         seq INTEGER PRIMARY KEY, session_id TEXT NOT NULL, message_id TEXT, part_id TEXT)""",
