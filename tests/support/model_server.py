@@ -20,6 +20,7 @@ import hashlib
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections import Counter
@@ -88,10 +89,17 @@ class ModelServer:
     """See the module. `script` is the text of a script, a file of one, a parsed one, or a function of the request.
 
     With `in_order` the n-th request of a turn plays the n-th step, whatever the request says; without, the step is
-    found by counting the model's messages in the request.
+    found by counting the model's messages in the request. `tls` makes it an https server.
     """
 
-    def __init__(self, script: str | Path | Script | Play, *, port: int = 0, in_order: bool = False) -> None:
+    def __init__(
+        self,
+        script: str | Path | Script | Play,
+        *,
+        port: int = 0,
+        in_order: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         if isinstance(script, Path):
             script = parse(script.read_text(), name=script.name)
         elif isinstance(script, str):
@@ -99,6 +107,7 @@ class ModelServer:
         self._script = script
         self._in_order = in_order
         self._port = port
+        self._tls = tls
         self._requests: list[Received] = []
         self._attempts: Counter[str] = Counter()
         self._arrived = threading.Condition()
@@ -194,9 +203,12 @@ class ModelServer:
         self._permits = asyncio.Semaphore(0)
         loop = asyncio.get_running_loop()
         open_now: set[_Connection] = set()
-        server = await loop.create_server(lambda: _Connection(self, open_now), "127.0.0.1", self._port, backlog=1024)
+        server = await loop.create_server(
+            lambda: _Connection(self, open_now), "127.0.0.1", self._port, backlog=1024, ssl=self._tls
+        )
         port = server.sockets[0].getsockname()[1]
-        self._started.set_result((loop, f"http://127.0.0.1:{port}"))
+        scheme = "https" if self._tls else "http"
+        self._started.set_result((loop, f"{scheme}://127.0.0.1:{port}"))
         await self._stop.wait()
         server.close()
         for connection in list(open_now):

@@ -215,8 +215,7 @@ class _Reader:
             except ValueError as error:
                 raise self._wrong(f"`{verb}:` {error}") from error
         else:
-            known = ", ".join([*_HEADER, "prompt", *_VERBS])
-            raise self._wrong(f"`{verb}` is not a verb; the verbs are {known}")
+            raise self._wrong(f"`{verb}` is not a verb; the verbs are {', '.join(VERBS)}")
 
     def _add(self, action: Action) -> None:
         if not self._actions:
@@ -366,3 +365,6 @@ _VERBS: Mapping[str, Callable[[str], Action]] = {
     "finish": _finish,
     "usage": _usage,
 }
+
+VERBS = (*_HEADER, "prompt", *_VERBS)
+"""Every word a line can begin with."""

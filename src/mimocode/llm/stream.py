@@ -6,6 +6,7 @@ the retries and the history. Closing the generator, or cancelling its task, clos
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, cast
@@ -224,6 +225,12 @@ def _ours(error: Exception, source: Source) -> MimoError:
         return StreamCut(f"The answer of {source.id} ended before it began.", url=url)
     if isinstance(error, ai.UserError):
         return ProviderError(f"{source.id} cannot be asked this: {error}", url=url)
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+        return ProviderError(
+            f"{source.id}: {url} shows a certificate that this machine does not trust ({_sentence(error)}). Add its"
+            " authority to the system's, or name a file with it in SSL_CERT_FILE.",
+            url=url,
+        )
     # What is left never got a whole answer: no connection, a reset, silence, or what is no answer at all.
     return ProviderError(f"{source.id}: {_sentence(error)}", retryable=True, url=url)
 
@@ -239,22 +246,23 @@ def _answered(error: "ModelAPIError") -> bool:
 def _sentence(error: Exception) -> str:
     """What happened, with the cause where the library's own words only say that something did."""
     said = str(error) or type(error).__name__
-    causes: list[str] = []
-    cause = error.__cause__
-    while cause is not None and len(causes) < 3:
-        causes.append(str(cause))
-        cause = cause.__cause__ or cause.__context__
-    more = [text for text in dict.fromkeys(causes) if text and text not in said]
+    more = [str(cause) for cause in _causes(error) if str(cause) and str(cause) not in said]
     return f"{said} ({more[-1]})" if more else said
 
 
 def _url(error: BaseException) -> str | None:
     """Where the request went, without its query."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in (error, *_causes(error)):
         # Not by attribute: an HTTP error that has no request yet raises when it is asked for one.
         request = vars(cause).get("request") or vars(cause).get("_request")
         if request is not None:
             return str(request.url).partition("?")[0]
-        cause = cause.__cause__
     return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """What led to an error, the nearest first."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

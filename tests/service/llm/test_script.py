@@ -1,11 +1,15 @@
 """The script language of rehearsals."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mimocode.errors import Invalid
 from mimocode.llm.script import (
+    VERBS,
     Break,
     CallTool,
     Delay,
@@ -159,6 +163,21 @@ def test_the_answer_is_found_in_the_questions_result() -> None:
 
     assert answer_in(result) == "Blue, 3"
     assert answer_in("a.txt") == "a.txt"
+
+
+def test_every_word_of_the_language_is_documented() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "rehearsal.md").read_text()
+
+    assert [verb for verb in VERBS if f"`{verb}:" not in guide and f"`{verb}`" not in guide] == []
+
+
+def test_the_examples_in_the_guide_are_scripts() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "rehearsal.md").read_text()
+
+    examples = re.findall(r"```rehearsal\n(.*?)```", guide, re.DOTALL)
+
+    assert len(examples) >= 3
+    assert [parse(example) for example in examples]
 
 
 @given(st.text())

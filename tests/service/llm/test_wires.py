@@ -144,6 +144,16 @@ async def test_a_broken_provider_may_be_tried_again(wire: str, status: int) -> N
     assert (error.status, error.retryable) == (status, True)
 
 
+async def test_a_call_that_fails_is_made_once(wire: str) -> None:
+    """Retries are the turn's, which tells people of them."""
+    async with speaking("error: 503 busy") as (server, registry):
+        with pytest.raises(ProviderError):
+            await events(registry, call(registry.resolve(wire, "m"), [user(1, "hi")]))
+        made = len(server.requests)
+
+    assert made == 1
+
+
 @pytest.mark.parametrize("status", [400, 404, 422])
 async def test_a_request_that_makes_no_sense_is_not_tried_again(wire: str, status: int) -> None:
     error = await failure(wire, f"error: {status} No such thing")
