@@ -25,13 +25,15 @@ def places(text: str, piece: str) -> str:
 
 def explain_absence(text: str, piece: str) -> str:
     """For a piece that the text does not contain. Slow for large files: not for the event loop."""
-    wanted = piece.split("\n")
+    wanted = piece.removesuffix("\n").split("\n")
     lines = text.split("\n")
-    if any(_NUMBERED.match(line) for line in wanted) and _without_numbers(wanted) in text.replace("\r\n", "\n"):
-        return (
-            "oldString was not found, but it is there without the line numbers that read puts before each line. "
-            "Leave the numbers out."
-        )
+    if all(_NUMBERED.match(line) for line in wanted if line.strip()):
+        wanted = [_NUMBERED.sub("", line) for line in wanted]
+        if "\n".join(wanted) in text.replace("\r\n", "\n") and any(wanted):
+            return (
+                "oldString was not found, but it is there without the line numbers that read puts before each line. "
+                "Leave the numbers out."
+            )
     at = _ignoring_whitespace(lines, wanted)
     if at is not None:
         return (
@@ -45,10 +47,6 @@ def explain_absence(text: str, piece: str) -> str:
         f"oldString was not found. The nearest text is at line {at + 1}:\n{_shown(lines, at, len(wanted))}\n"
         "Copy the text exactly as it stands in the file (read shows it)."
     )
-
-
-def _without_numbers(wanted: list[str]) -> str:
-    return "\n".join(_NUMBERED.sub("", line) for line in wanted)
 
 
 def _ignoring_whitespace(lines: list[str], wanted: list[str]) -> int | None:

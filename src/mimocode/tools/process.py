@@ -3,20 +3,26 @@
 The group is ended (TERM, a short grace, KILL) when the command runs out of time or its run is cancelled, also if this
 process dies: a small guard outside the group sees its pipe close. Output is read from one pipe, so what the command
 and its children write stays in order.
+
+Processes are started by the standard library and not by the event loop: uvloop leaves copies of the pipe open in them,
+so that nobody could tell whether the output is still held.
 """
 
 import contextlib
 import math
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
+from subprocess import DEVNULL, PIPE, Popen
 
 import anyio
-from anyio.abc import Process
+from anyio import to_thread
+
+Process = Popen[bytes]
 
 GRACE_S = 0.5
 """Between TERM and KILL."""
@@ -55,15 +61,7 @@ async def run_group(
     try:
         os.set_blocking(reading, False)
         try:
-            process = await anyio.open_process(
-                argv,
-                stdin=DEVNULL,
-                stdout=writing,
-                stderr=writing,
-                cwd=directory,
-                env=environ,
-                start_new_session=True,
-            )
+            process = _started(argv, stdin=DEVNULL, output=writing, directory=directory, environ=environ)
         finally:
             os.close(writing)
         async with _reaped(process), _guarded(process.pid), _ended(process) as spare:
@@ -75,6 +73,34 @@ async def run_group(
             return Ended(None)
     finally:
         os.close(reading)
+
+
+def _started(argv: Sequence[str], *, stdin: int, output: int, directory: Path, environ: Mapping[str, str]) -> Process:
+    """At once, as event loops do it too: between starting a process and knowing it nothing may be cancelled."""
+    return Popen(argv, stdin=stdin, stdout=output, stderr=output, cwd=directory, env=environ, start_new_session=True)
+
+
+async def _exited(process: Process) -> None:
+    """Returns when it has ended, and reaps it."""
+    if process.poll() is not None:
+        return
+    descriptor = _descriptor(process.pid)
+    if descriptor is None:
+        await to_thread.run_sync(process.wait, abandon_on_cancel=True)
+        return
+    try:
+        await anyio.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
+    process.wait()  # it has ended: this only fetches how
+
+
+def _descriptor(pid: int) -> int | None:
+    """One that becomes readable when the process ends; None where the system has no such thing."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            return os.pidfd_open(pid)
+    return None
 
 
 class _Exit:
@@ -100,7 +126,7 @@ async def _until_exit(process: Process, reading: int, sink: Callable[[bytes], Aw
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(copy)
-        await process.wait()
+        await _exited(process)
         end.happened()
     return held
 
@@ -134,10 +160,10 @@ async def _reaped(process: Process) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        if process.returncode is None:
+        if process.poll() is None:
             _signal(process.pid, signal.SIGKILL)
-        with anyio.move_on_after(_KILLED_S, shield=True):
-            await process.aclose()
+            with anyio.move_on_after(_KILLED_S, shield=True):
+                await _exited(process)
 
 
 @asynccontextmanager
@@ -161,12 +187,13 @@ async def _end(process: Process) -> None:
     if not _signal(process.pid, signal.SIGTERM):
         return
     for _ in range(round(GRACE_S / _POLL_S)):  # nobody tells when a group has ended
+        process.poll()
         if not _signal(process.pid, 0):
             break
         await anyio.sleep(_POLL_S)
     _signal(process.pid, signal.SIGKILL)
     with anyio.move_on_after(_KILLED_S):
-        await process.wait()
+        await _exited(process)
 
 
 def _signal(group: int, number: int) -> bool:
@@ -187,20 +214,12 @@ def _shell_code(returncode: int | None) -> int | None:
 @asynccontextmanager
 async def _guarded(group: int) -> AsyncGenerator[None]:
     """Meanwhile a tiny shell outside the group waits for a line from us; our death instead makes it kill the group."""
-    guard = await anyio.open_process(
-        ["/bin/sh", "-c", _GUARD, str(group)],
-        stdin=PIPE,
-        stdout=DEVNULL,
-        stderr=DEVNULL,
-        cwd="/",
-        env={},
-        start_new_session=True,
-    )
+    guard = _started(["/bin/sh", "-c", _GUARD, str(group)], stdin=PIPE, output=DEVNULL, directory=Path("/"), environ={})
     try:
         yield
     finally:
+        if guard.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), guard.stdin as line:
+                line.write(b"\n")
         with anyio.move_on_after(_KILLED_S, shield=True):
-            if guard.stdin is not None:
-                with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                    await guard.stdin.send(b"\n")
-            await guard.aclose()
+            await _exited(guard)

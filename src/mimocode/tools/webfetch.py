@@ -79,7 +79,7 @@ class WebFetch(Declared[WebFetchArguments]):
         timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
         try:
             with anyio.fail_after(timeout_s):
-                page = await self._page(arguments, timeout_s)
+                page = await self._page(arguments)
         except TimeoutError:
             raise ToolFailed(
                 f"{arguments.url} gave no whole answer within {timeout_s:g} s. Try a longer timeout (at most 120)."
@@ -99,13 +99,13 @@ class WebFetch(Declared[WebFetchArguments]):
         output = await to_thread.run_sync(readable, page.body, page.charset, arguments.format, abandon_on_cancel=True)
         return Done(output, title)
 
-    async def _page(self, arguments: WebFetchArguments, timeout_s: float) -> Page:
+    async def _page(self, arguments: WebFetchArguments) -> Page:
         import httpx
 
         url = _parsed(arguments.url)
         for _ in range(MAX_REDIRECTS + 1):
             try:
-                async with self._answer(url, _ACCEPT[arguments.format], timeout_s) as answer:
+                async with self._answer(url, _ACCEPT[arguments.format]) as answer:
                     if answer.status_code not in _REDIRECTS or "location" not in answer.headers:
                         return await _taken(answer, url)
                     url = _parsed(str(url.join(answer.headers["location"])))
@@ -116,7 +116,7 @@ class WebFetch(Declared[WebFetchArguments]):
         )
 
     @asynccontextmanager
-    async def _answer(self, url: "httpx.URL", accept: str, timeout_s: float) -> "AsyncGenerator[httpx.Response]":
+    async def _answer(self, url: "httpx.URL", accept: str) -> "AsyncGenerator[httpx.Response]":
         """The answer of the first of the host's addresses that takes the connection."""
         import httpx
 
@@ -128,7 +128,7 @@ class WebFetch(Declared[WebFetchArguments]):
             "Accept-Encoding": "gzip, deflate",
             "User-Agent": _user_agent(),
         }
-        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
+        timeout = httpx.Timeout(None, connect=_CONNECT_S)  # the whole has a deadline of its own
         async with httpx.AsyncClient(verify=_system_tls(), trust_env=False, timeout=timeout) as client:
             for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
                 request = client.build_request(

@@ -25,6 +25,12 @@ BOUND_S = 20
 TIME_RAN_OUT = "The command was ended when its time ran out, after {} ms."
 
 
+@pytest.fixture(params=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Servers run on uvloop, which starts and reaps processes its own way."""
+    return "asyncio", {"use_uvloop": request.param == "uvloop"}
+
+
 def until_gone(pid: int) -> None:
     """Returns when the process has ended; bounded."""
     try:
