@@ -147,7 +147,7 @@ async def test_a_comment_comes_only_after_silence() -> None:
         for (earlier, later), message in zip(pairwise(client.times), client.messages[1:], strict=True)
         if message["body"] == b":\n\n"
     ]
-    assert min(gaps) >= silence_s
+    assert min(gaps) >= silence_s - 1e-6  # differences of floats
 
 
 async def test_a_heartbeat_that_falls_due_while_the_end_is_sent_does_not_follow_it() -> None:

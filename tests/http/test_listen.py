@@ -7,12 +7,21 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from anyio import Event, connect_tcp, create_task_group, fail_after
+from anyio import (
+    BrokenResourceError,
+    CancelScope,
+    EndOfStream,
+    Event,
+    connect_tcp,
+    create_task_group,
+    fail_after,
+    sleep_forever,
+)
 from anyio.abc import SocketStream
 
 from mimocode.asgi.keepalive import KeptAlive
@@ -28,7 +37,8 @@ REQUEST = b"POST /session/ses_1/message HTTP/1.1\r\nHost: localhost\r\nContent-L
 class Held:
     """An application that answers every request when `done` is set. Its start waits for `may_start`."""
 
-    def __init__(self, *, interval_s: float = 0.02) -> None:
+    def __init__(self, *, interval_s: float = 0.02, tail: bytes = TAIL) -> None:
+        self._json = tail
         self.may_start = Event()
         self.may_start.set()
         self.starting = Event()
@@ -62,7 +72,7 @@ class Held:
             await self.done.wait()
         finally:
             self.left.set()
-        return TAIL
+        return self._json
 
 
 async def read_until(stream: SocketStream, pattern: bytes) -> bytes:
@@ -180,6 +190,48 @@ async def test_an_answer_that_never_ends_is_ended_with_json_when_grace_is_over()
 
     assert "error" in json.loads(bodies[0])
     assert app.log == ["started", "stopped"]
+
+
+async def test_an_answer_is_ended_with_json_when_the_block_is_cancelled() -> None:
+    app = Held()
+    bodies: list[bytes] = []
+
+    async def ask(place: Listening) -> None:
+        async with httpx.AsyncClient(timeout=20) as client:
+            bodies.append((await client.post(place.url)).content)
+
+    async def serve(scope: CancelScope) -> None:
+        with scope:
+            async with listening(app, grace_s=0.05) as place:
+                group.start_soon(ask, place)
+                await sleep_forever()
+
+    async with create_task_group() as group:
+        group.start_soon(serve, scope := CancelScope())
+        await app.held.wait()
+        scope.cancel()
+
+    assert "error" in json.loads(bodies[0])
+    assert app.log == ["started", "stopped"]
+
+
+async def test_a_client_that_never_reads_its_answer_does_not_keep_the_server_open() -> None:
+    size = 64 << 20
+    app = Held(tail=b" " * size)
+    app.done.set()
+    received = 0
+
+    with fail_after(20):
+        async with listening(app, grace_s=0.05) as place:
+            stream = await connect_tcp("127.0.0.1", place.port)
+            await stream.send(REQUEST)
+            await app.left.wait()
+        async with stream:
+            with suppress(EndOfStream, BrokenResourceError):
+                while True:
+                    received += len(await stream.receive(1 << 20))
+
+    assert 0 < received < size
 
 
 async def test_a_port_in_use_says_which_and_what_to_do() -> None:

@@ -16,9 +16,6 @@ from anyio import AsyncContextManagerMixin, CancelScope, Event, current_time
 
 from mimocode.asgi.group import task_group
 
-_LONGEST_SLEEP_S = 3600.0
-"""An event loop's timer cannot hold any number; the wheel looks again at the latest after this."""
-
 
 class Entry(Protocol):
     """What the wheel calls when it is due. Must neither wait nor raise."""
@@ -81,7 +78,7 @@ class Ticker(AsyncContextManagerMixin):
                 self._call(heapq.heappop(self._order), now)
             next_s = self._order[0] * self._grain_s if self._order else math.inf
             self._sooner = Event()
-            with CancelScope(deadline=min(next_s, now + _LONGEST_SLEEP_S)):
+            with CancelScope(deadline=next_s):
                 await self._sooner.wait()
 
     def _call(self, place: int, now: float) -> None:
