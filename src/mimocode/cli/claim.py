@@ -39,7 +39,8 @@ def held_by_another(places: Settings) -> Unavailable:
     holder = file.read_text(errors="replace").strip() if file.exists() else ""
     process = f"process {holder}" if holder else "another process"
     return Unavailable(
-        f"{places.database} is in use by {process}, which does not answer. Wait for it or end it, or set MIMOCODE_DB."
+        f"{places.database} is in use by {process}, and a database has one server. Use that one, end it, or name "
+        "another database with MIMOCODE_DB."
     )
 
 

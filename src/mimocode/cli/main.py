@@ -1,6 +1,5 @@
 """The commands of `mimo`, and nothing of what they do."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -40,8 +39,10 @@ def main(
 @app.command()
 def serve(
     *,
-    hostname: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on; 0 is any free one.")] = 4096,
+    hostname: Annotated[str | None, typer.Option(help="The address to listen on (default: 127.0.0.1).")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="The port to listen on; 0 is any free one (default: 4096).", min=0, max=65535)
+    ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask nobody for a password; for loopback only.")] = False,
     no_resume: Annotated[
         bool, typer.Option("--no-resume", help="Leave the turns that an earlier server did not finish as they are.")
@@ -53,19 +54,10 @@ def serve(
     """Serve the HTTP API until SIGTERM or SIGINT. It says on stdout when and where it answers."""
 
     def work() -> int:
-        from mimocode.config import settings
-        from mimocode.server import log
-
-        from .claim import claimed, held_by_another
         from .serve import Serving
         from .serve import run as served
 
-        log.configure(os.environ, level=log_level)
-        places = settings.read(os.environ)
-        with claimed(places) as mine:
-            if not mine:
-                raise held_by_another(places)
-            served(Serving(hostname=hostname, port=port, no_auth=no_auth, no_resume=no_resume))
+        served(Serving(hostname=hostname, port=port, no_auth=no_auth, no_resume=no_resume, log_level=log_level))
         return 0
 
     conclude(work)

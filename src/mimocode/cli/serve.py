@@ -1,17 +1,16 @@
 """`mimo serve`: the server, until it is told to stop."""
 
-import json
 import logging
 import os
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 
 from mimocode.app import App, open_app
 from mimocode.config import settings
+from mimocode.config.load import load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
 from mimocode.server import auth, log
@@ -19,96 +18,95 @@ from mimocode.server.guard import is_loopback
 from mimocode.server.http import asgi
 from mimocode.server.listen import serve_until_signalled
 
+from .claim import announced, claimed, held_by_another
+
 _log = logging.getLogger(__name__)
+
+
+DEFAULT_HOSTNAME = "127.0.0.1"
+DEFAULT_PORT = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The flags of the command."""
+    """The flags of the command; None where the configuration's ``server`` and `logLevel` decide."""
 
-    hostname: str
-    port: int
-    no_auth: bool
-    no_resume: bool
+    hostname: str | None = None
+    port: int | None = None
+    no_auth: bool = False
+    no_resume: bool = False
+    log_level: str | None = None
 
 
 def run(serving: Serving) -> None:
     """Serves until SIGTERM or SIGINT. Raises `Invalid`, `ConfigError` or `Unavailable` when it cannot start."""
-    anyio.run(_serve, serving, backend_options={"use_uvloop": True})
-
-
-async def _serve(serving: Serving) -> None:
+    log.configure(os.environ, level=serving.log_level)
     places = settings.read(os.environ)
-    password = _password(serving, places)
+    config = load(Path.cwd(), os.environ, home=places.home)
+    if config.log_level and not serving.log_level and not os.environ.get(log.LEVEL):
+        log.configure(os.environ, level=_LEVELS.get(config.log_level, config.log_level.lower()))
+    hostname = serving.hostname or config.server.hostname or DEFAULT_HOSTNAME
+    port = serving.port if serving.port is not None else config.server.port
+    password = _password(hostname, places, no_auth=serving.no_auth)
     if password is not None:
         log.redact(password)
-    async with open_app(os.environ, places=places, resume=not serving.no_resume) as app:
-        async with _found_at(places.server_file) as announce:
+    with claimed(places) as mine:
+        if not mine:
+            raise held_by_another(places)
+        bound = _Bound(hostname, DEFAULT_PORT if port is None else port, password, resume=not serving.no_resume)
+        anyio.run(_serve, bound, places, backend_options={"use_uvloop": True})
+
+
+_LEVELS = {"WARN": "warning"}
+"""Where the configuration spells a level in another way than the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    hostname: str
+    port: int
+    password: str | None = field(repr=False)
+    resume: bool = True
+
+
+async def _serve(bound: _Bound, places: Settings) -> None:
+    with ExitStack() as stack:
+        async with open_app(os.environ, places=places, resume=bound.resume, on_secret=log.redact) as app:
             await serve_until_signalled(
-                asgi(app, password=password, host=serving.hostname),
-                host=serving.hostname,
-                port=serving.port,
-                on_listening=lambda url: _listening(url, places, announce, password is not None),
+                asgi(app, password=bound.password, host=bound.hostname),
+                host=bound.hostname,
+                port=bound.port,
+                on_listening=lambda url: _listening(url, bound, places, stack),
                 on_stopping=lambda: _stop(app),
             )
 
 
-def _password(serving: Serving, places: Settings) -> str | None:
-    if serving.no_auth:
-        if not is_loopback(serving.hostname):
+def _password(hostname: str, places: Settings, *, no_auth: bool) -> str | None:
+    if no_auth:
+        if not is_loopback(hostname):
             raise Invalid(
-                f"--no-auth lets everybody who reaches {serving.hostname} run commands here. It is for loopback only: "
+                f"--no-auth lets everybody who reaches {hostname} run commands here. It is for loopback only: "
                 "leave it out, and set MIMOCODE_SERVER_PASSWORD."
             )
         return None
-    if not is_loopback(serving.hostname) and not places.password:
+    if not is_loopback(hostname) and not places.password:
         raise Invalid(
-            f"{serving.hostname} can be reached from other machines: set a password of your own in "
+            f"{hostname} can be reached from other machines: set a password of your own in "
             "MIMOCODE_SERVER_PASSWORD first, or listen on 127.0.0.1."
         )
     return auth.password(places)
 
 
-class _Announcement:
-    """The file by which other commands find this server; removed when it stops."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._written = ""
-
-    def write(self, url: str, database: Path) -> None:
-        self._written = json.dumps({"url": url, "pid": os.getpid(), "db": str(database)})
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = self._file.with_suffix(f".{os.getpid()}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(self._written)
-        fresh.replace(self._file)
-
-    def remove(self) -> None:
-        # Another server may have announced itself since: its file stays.
-        if self._written and self._file.exists() and self._file.read_text() == self._written:
-            self._file.unlink()
-
-
-@asynccontextmanager
-async def _found_at(file: Path) -> AsyncGenerator[_Announcement]:
-    announcement = _Announcement(file)
-    try:
-        yield announcement
-    finally:
-        announcement.remove()
-
-
-def _listening(url: str, places: Settings, announce: _Announcement, guarded: bool) -> None:
-    announce.write(url, places.database)
+def _listening(url: str, bound: _Bound, places: Settings, stack: ExitStack) -> None:
+    stack.enter_context(announced(places, url))
     print(f"mimo server listening on {url}", flush=True)  # noqa: T201 - the line that other programs wait for
-    if guarded and not places.password:
+    if bound.password is None:
+        _log.warning("no password is asked for: whoever can reach this port can run commands as you")
+    elif not places.password:
         _log.info(
             "a password is needed: mimo on this machine finds it by itself; other clients take it from this file",
             extra={"file": str(places.password_file), "user": auth.USERS[0]},
         )
-    elif not guarded:
-        _log.warning("no password is asked for: whoever can reach this port can run commands as you")
 
 
 async def _stop(app: App) -> None:
