@@ -30,7 +30,8 @@ from mimocode.wire.part import TextPart, ToolCompleted, ToolErrored, ToolPart
 
 from . import demo
 from .failures import failed
-from .script import Break, CallTool, Delay, Fail, Garbage, Pace, Say, Script, Step, answer_in, parse, words
+from .reading import parse
+from .script import Break, CallTool, Delay, Fail, Garbage, Pace, Say, Script, Step, answer_in, words
 
 DEMO = "demo"
 SUFFIX = ".rehearsal"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pydantic_ai.usage import RequestUsage
 
 _CLOSE_S = 2.0
+_UNREADABLE = (AttributeError, TypeError, ValueError, LookupError, AssertionError)
 _REASONS = {"stop": "stop", "length": "length", "tool_call": "tool-calls"}
 
 
@@ -89,9 +90,10 @@ async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncG
 
     asked = cast("ModelSettings", asking.settings(call, source))
     messages = history.messages(call.history, call.model)
+    opened = wires.Opened()
     try:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(_close, opened := wires.Opened())
+            stack.push_async_callback(_close, opened)
             with opened.recording():
                 response = await stack.enter_async_context(
                     model_request_stream(
@@ -105,6 +107,12 @@ async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncG
             yield told.end(call.model, source)
     except (AgentRunError, UserError, httpx2.HTTPError, httpx2.StreamError) as error:
         raise _ours(error, source) from error
+    except _UNREADABLE as error:
+        if not opened.any:
+            raise
+        # The library trips over answers of a shape that its API never gives.
+        said = f"{type(error).__name__}: {error}"
+        raise ProviderError(f"{source.id} sent what is no answer ({said}).", retryable=True, url=source.url) from error
 
 
 async def _close(opened: wires.Opened) -> None:
@@ -169,10 +177,16 @@ class _Told:
             raise ContentFiltered(f"The provider of {name} refused the content.", url=self._response.provider_url)
         if "finish_reason" not in (self._response.provider_details or {}):
             raise StreamCut(f"The answer of {name} ended before it was complete.", url=self._response.provider_url)
-        reason = _REASONS.get(self._response.finish_reason or "", "other")
+        reason = self._reason(_REASONS.get(self._response.finish_reason or "", "other"))
         usage = _usage(self._response.usage)
         cost = prices.charged(model, usage, configured=source.priced_by_user(model.id))
-        return StreamEnd("tool-calls" if self._called and reason == "stop" else reason, usage, cost)
+        return StreamEnd(reason, usage, cost)
+
+    def _reason(self, said: str) -> str:
+        """Some APIs say "stop" with calls, and some models announce calls that never come."""
+        if self._called:
+            return "tool-calls" if said == "stop" else said
+        return "other" if said == "tool-calls" else said
 
 
 def _text(index: int, text: str) -> Iterator[ModelEvent]:

@@ -88,6 +88,10 @@ class Opened:
     def __init__(self) -> None:
         self._responses: list[httpx2.Response] = []
 
+    @property
+    def any(self) -> bool:
+        return bool(self._responses)
+
     @contextmanager
     def recording(self) -> Generator[None]:
         token = _recorder.set(self._responses)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimocode.errors import Invalid
+from mimocode.llm.reading import VERBS, parse
 from mimocode.llm.script import (
-    VERBS,
     Break,
     CallTool,
     Delay,
@@ -21,7 +21,6 @@ from mimocode.llm.script import (
     Script,
     Step,
     answer_in,
-    parse,
     words,
 )
 from mimocode.turn.ports import Usage

@@ -219,6 +219,14 @@ async def test_an_answer_that_is_no_answer_may_be_tried_again(wire: str) -> None
     assert error.retryable
 
 
+@pytest.mark.parametrize("shape", ["null", "[1, 2]", '{"choices": 3}', '{"type": "response.created"}'])
+async def test_json_of_another_shape_may_be_tried_again(wire: str, shape: str) -> None:
+    error = await failure(wire, f"garbage: {shape}\ndrop")
+
+    assert isinstance(error, ProviderError)
+    assert error.retryable
+
+
 async def test_nobody_there_may_be_tried_again(wire: str) -> None:
     async with ModelServer("text: Hi") as server:
         registry = registry_for(server)
