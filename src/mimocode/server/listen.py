@@ -70,8 +70,7 @@ async def listening(
             try:
                 yield place
             finally:
-                with CancelScope(shield=True):
-                    await server.stop()
+                server.stop()  # the group waits for its end
     finally:
         sock.close()
 
@@ -149,20 +148,15 @@ class _Embedded(uvicorn.Server):
         self._grace_s = grace_s
         self._status: TaskStatus[None] = TASK_STATUS_IGNORED
         self._stop = Event()
-        self._stopped = Event()
 
     async def run_on(self, sock: socket.socket, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Serves until `stop`. Has started when requests are answered."""
         self._status = task_status
-        try:
-            await self.serve([sock])
-        finally:
-            self._stopped.set()
+        await self.serve([sock])
 
-    async def stop(self) -> None:
-        """Ends everything; returns when it has ended."""
+    def stop(self) -> None:
+        """Ends everything, then `run_on`."""
         self._stop.set()
-        await self._stopped.wait()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
