@@ -2,7 +2,9 @@
 
 import logging
 import math
+import re
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -96,6 +98,14 @@ def test_every_known_client_bears_half_its_silence_and_names_a_source() -> None:
     for client in KNOWN_CLIENTS:
         assert interval_s({"user-agent": f"{client.product}/9.9"}, {VARIABLE: "3600000"}) == client.silence_s / 2
         assert "http" in client.source
+
+
+def test_the_documentation_lists_every_known_client() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keepalive.md").read_text()
+
+    listed = re.findall(r"^\| `([\w-]+)`.*?\| (\d+) s \|", page, re.MULTILINE)
+
+    assert listed == [(client.product, str(int(client.silence_s))) for client in KNOWN_CLIENTS]
 
 
 @pytest.mark.parametrize(

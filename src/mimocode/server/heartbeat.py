@@ -35,7 +35,7 @@ class Client:
 
 KNOWN_CLIENTS: Final = (
     Client("python-httpx", 5, "httpx: DEFAULT_TIMEOUT_CONFIG; https://www.python-httpx.org/advanced/timeouts/"),
-    Client("hackney", 5, "hackney: recv_timeout; https://github.com/benoitc/hackney/blob/master/doc/hackney.md"),
+    Client("hackney", 5, "hackney: recv_timeout; https://github.com/benoitc/hackney/releases/tag/1.3.1"),
     Client("okhttp", 10, "OkHttp: readTimeout; https://square.github.io/okhttp/5.x/okhttp/okhttp3/-ok-http-client/"),
     Client("req", 15, "Req: receive_timeout; https://hexdocs.pm/req/Req.Steps.html"),
     Client("Ruby", 60, "Net::HTTP#read_timeout; https://docs.ruby-lang.org/en/master/Net/HTTP.html"),
