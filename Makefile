@@ -5,6 +5,7 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 BIN := .venv/bin
+CODE := src tests bench tools examples
 STAMP := .venv/.synced
 
 setup: $(STAMP)
@@ -15,18 +16,21 @@ $(STAMP): uv.lock pyproject.toml tools/setup
 	@touch $(STAMP)
 
 check: setup
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 	$(BIN)/python -m pytest tests/test_shape.py
+
+demo: setup
+	@$(BIN)/python tools/demo.py
 
 test: setup
 	$(BIN)/python -m pytest
 
 format: setup
-	$(BIN)/ruff check --fix src tests bench
-	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache node_modules .cache
