@@ -26,7 +26,8 @@ PATIENCE_S = 60
 
 SAMPLE = {
     "README.md": "# greet\n\nSays hello to whoever is named.\n",
-    "greet.py": 'import sys\n\n\ndef greet(name: str) -> str:\n    return f"Hello, {name}!"\n\n\nprint(greet(sys.argv[1]))\n',
+    "greet.py": "import sys\n\n\ndef greet(name: str) -> str:\n    return f'Hello, {name}!'\n\n\n"
+    "print(greet(sys.argv[1]))\n",
 }
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>()][0-9A-B]?)|\r")
 
