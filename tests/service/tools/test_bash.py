@@ -166,13 +166,21 @@ async def test_a_command_that_ignores_the_wish_to_end_is_killed(bench: Bench) ->
     assert TIME_RAN_OUT.format(500) in done.output
 
 
-async def test_cancelling_ends_the_command_and_the_children_of_its_children(bench: Bench) -> None:
-    command = "trap '' TERM; (sh -c 'echo $$; sleep 600; :' & wait) & echo $$; wait"
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sh -c 'sh -c \"echo \\$\\$; echo both; exec sleep 600\" & echo $$; wait' & echo $$; wait",
+        "sh -c 'trap \"\" TERM; echo $$; echo both; while :; do sleep 600; done' & echo $$; wait",
+    ],
+    ids=["children of children", "a child that ignores the wish to end"],
+)
+async def test_cancelling_ends_the_command_and_everything_it_started(bench: Bench, command: str) -> None:
+    shown = await cancelled_when_shown(bench, command, "both")
 
-    shown = await cancelled_when_shown(bench, f"{command}", "\n")
-
-    for pid in re.findall(r"\d+", shown):
-        until_gone(int(pid))
+    pids = [int(pid) for pid in re.findall(r"\d+", shown)]
+    assert len(pids) >= 2
+    for pid in pids:
+        until_gone(pid)
 
 
 async def test_what_still_holds_the_output_after_the_end_is_ended_and_hangs_nothing(bench: Bench) -> None:

@@ -152,6 +152,17 @@ async def test_a_file_keeps_its_mode_its_links_and_its_other_names(bench: Bench)
     assert sorted(os.listdir(bench.project)) == ["link", "other", "script"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_a_file_keeps_its_owner(bench: Bench) -> None:
+    path = bench.project / "f"
+    path.write_text("a")
+    os.chown(path, 12345, 12345)
+
+    await bench.run("edit", filePath="f", oldString="a", newString="b")
+
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12345)
+
+
 async def test_edits_of_one_file_at_once_are_all_made(bench: Bench) -> None:
     path = bench.project / "f"
     path.write_text("".join(f"line {number} old\n" for number in range(100, 140)))

@@ -2,6 +2,7 @@
 
 import os
 import time
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mimocode.tools import collect
+from mimocode.tools.collect import Collector
 from mimocode.tools.output import MAX_BYTES, MAX_LINES, Bounded, Spill, cleaned, count_lines, ends_of, first, fits, last
 from mimocode.turn.ports import Call, Done, Need, ToolSpec
 from mimocode.wire.base import JsonObject
@@ -117,6 +120,36 @@ async def test_nothing_that_is_no_text_gets_through(bench: Bench) -> None:
 
     assert done == Done("a?b\ufffd", "t?", {"truncated": False, "deep": [{"k?": "v\ufffd"}]})
     assert needs == [Need("says", ["*"], ["*"], {"name": "a?b"})]
+
+
+async def test_a_torrent_is_not_held_in_memory(tmp_path: Path) -> None:
+    collector = Collector(Spill(tmp_path))
+    line = b"x" * 1023 + b"\n"
+    tracemalloc.start()
+    try:
+        for _ in range(512):
+            await collector.feed(line * 64)
+        collected = await collector.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert collected.path is not None
+    assert collected.path.stat().st_size == 32 * 1024 * 1024
+    assert peak < 4 * 1024 * 1024
+
+
+async def test_a_torrent_without_end_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "MAX_KEPT_BYTES", 1024 * 1024)
+    collector = Collector(Spill(tmp_path))
+
+    for _ in range(64):
+        await collector.feed(b"y\n" * 32 * 1024)
+    collected = await collector.finish()
+
+    assert collected.path is not None
+    assert collected.path.stat().st_size <= 1024 * 1024 + 64 * 1024
+    assert "The beginning of the output (2,097,152 lines, 4,194,304 bytes) is in" in collected.text
 
 
 def test_old_outputs_are_swept_and_nothing_else(tmp_path: Path) -> None:
