@@ -180,10 +180,8 @@ CATALOG = [
 BEHAVIOURS = [*SESSIONS, *TURNS, *ORDER, *ASKS, *STREAMS, *ERRORS, *CATALOG]
 
 FORK = "POST /session/{sessionID}/fork"
-COMMAND = "POST /session/{sessionID}/command"
 PLANNED = {
     FORK,
-    COMMAND,
     "GET /experimental/capabilities",
     "GET /experimental/console",
     "GET /experimental/resource",

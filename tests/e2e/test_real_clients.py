@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.behaviours import COMMAND, FORK, PLANNED
+from tests.contract.behaviours import FORK, PLANNED
 from tests.contract.recorded_model import obey
 
 from support.clients import Pinned, pinned, python_client
@@ -220,8 +220,6 @@ async def test_opencode_run_shows_a_failed_model_call(commands: Commands) -> Non
 
 
 async def test_opencode_run_runs_a_command(commands: Commands) -> None:
-    needs(COMMAND)
-
     finished = await commands.run("--command", "init")
 
     assert (finished.code, finished.out.strip()) == (0, HELLO)
