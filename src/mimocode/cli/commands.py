@@ -80,12 +80,17 @@ def delete_session(
 
 @session.command("export")
 def export_session(
-    id: Session, *, json: Json = False, directory: Directory = None, attach: Attach = None, password: Password = None
+    id: Session,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Nothing else is printed anyway.")] = True,
+    directory: Directory = None,
+    attach: Attach = None,
+    password: Password = None,
 ) -> None:
-    """Print a session with all its messages as JSON (with or without --json)."""
+    """Print a session with all its messages as JSON."""
     from . import sessions
 
-    _do(attach, password, directory, lambda mimo: sessions.exported(mimo, id, lines=not json))
+    _do(attach, password, directory, lambda mimo: sessions.exported(mimo, id))
 
 
 def models(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.application import Application
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.layout import UIControl, Window
     from prompt_toolkit.output import Output
 
 
@@ -84,52 +85,56 @@ class Dialogs:
 
         Raises `Closed`, `Interrupted`.
         """
-        from prompt_toolkit.application import Application
-        from prompt_toolkit.layout import HSplit, Layout, Window
         from prompt_toolkit.layout.controls import FormattedTextControl
 
         choice = _Choice(len(options), multiple)
-        keys = "space picks, enter answers" if multiple else "enter or a number picks"
 
         def drawn() -> "StyleAndTextTuples":
             return _drawn(heading, options, choice)
 
-        def bottom() -> "StyleAndTextTuples":
-            return [("class:hint", f"↑ ↓ move · {keys} · esc dismisses    {self._hint()}")]
-
-        body = Window(FormattedTextControl(drawn, focusable=True, show_cursor=False), wrap_lines=True)
-        hint = Window(FormattedTextControl(bottom), height=1, dont_extend_height=True)
-        app: Application[list[int] | None] = Application(
-            layout=Layout(HSplit([body, hint])),
-            key_bindings=_keys(choice),
-            style=_style(),
-            erase_when_done=True,
-            refresh_interval=1,
-            output=self._output(),
-        )
-        return await self._shown(app)
+        body = _row(FormattedTextControl(drawn, focusable=True, show_cursor=False))
+        way = "space picks, enter answers" if multiple else "enter or a number picks"
+        return await self._shown([body], f"↑ ↓ move · {way}", _keys(choice))
 
     async def text(self, heading: str) -> str | None:
         """A line that was typed, None if it was dismissed. Raises `Closed`, `Interrupted`."""
-        from prompt_toolkit import PromptSession
+        from prompt_toolkit.buffer import Buffer
         from prompt_toolkit.key_binding import KeyBindings
+        from prompt_toolkit.layout import BufferControl
+        from prompt_toolkit.layout.controls import FormattedTextControl
+        from prompt_toolkit.layout.processors import BeforeInput
 
-        keys = KeyBindings()
+        typed, keys = Buffer(multiline=False), KeyBindings()
+
+        def enter(event: "KeyPressEvent") -> None:
+            event.app.exit(result=typed.text)
+
+        keys.add("enter")(enter)
         _dismissing(keys)
-        session: PromptSession[str] = PromptSession(
-            message=[("class:heading", plain(heading)), ("", "\n> ")],
+        line = _row(BufferControl(typed, input_processors=[BeforeInput("> ")]))
+        above = _row(FormattedTextControl([("class:heading", plain(heading))]))
+        return await self._shown([above, line], "enter answers", keys, focused=line)
+
+    async def _shown(self, rows: "list[Window]", how: str, keys: "KeyBindings", focused: "Window | None" = None) -> Any:
+        from prompt_toolkit.application import Application
+        from prompt_toolkit.layout import HSplit, Layout, Window
+        from prompt_toolkit.layout.controls import FormattedTextControl
+
+        if self._closed:
+            raise Closed
+
+        def hint() -> "StyleAndTextTuples":
+            return [("class:hint", f"{how} · esc dismisses    {self._hint()}")]
+
+        bottom = Window(FormattedTextControl(hint), height=1)
+        app: Application[Any] = Application(
+            layout=Layout(HSplit([*rows, bottom]), focused_element=focused),
             key_bindings=keys,
             style=_style(),
             erase_when_done=True,
             refresh_interval=1,
-            bottom_toolbar=lambda: [("class:hint", f"enter answers · esc dismisses    {self._hint()}")],
             output=self._output(),
         )
-        return await self._shown(session.app)
-
-    async def _shown(self, app: "Application[Any]") -> Any:
-        if self._closed:
-            raise Closed
         self._app = app
         try:
             # Ctrl-C is a key here; the signal stays with whoever runs the turn.
@@ -149,6 +154,13 @@ class Dialogs:
             return Size(rows=height or 24, columns=width or 80)
 
         return Vt100_Output(self._terminal, size, term=os.environ.get("TERM"), enable_cpr=False)
+
+
+def _row(control: "UIControl") -> "Window":
+    """As high as its text."""
+    from prompt_toolkit.layout import Window
+
+    return Window(control, wrap_lines=True, dont_extend_height=True)
 
 
 def _drawn(heading: str, options: Sequence[Option], choice: _Choice) -> "StyleAndTextTuples":

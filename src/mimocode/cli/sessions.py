@@ -41,7 +41,7 @@ async def deleted(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
         printed.line(f"Deleted {session.id} ({session.title})")
 
 
-async def exported(mimo: AsyncMimo, session_id: str, *, lines: bool) -> None:
+async def exported(mimo: AsyncMimo, session_id: str) -> None:
     """As the reference command does: ``{"info": session, "messages": [{"info", "parts"}]}``."""
     session = await mimo.session(session_id)
     said: JsonObject = {

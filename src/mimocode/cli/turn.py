@@ -27,6 +27,7 @@ ABORTED_WITHIN_S = 10.0
 """How long the end of a turn that ran out of time is waited for."""
 _POLL_S = 5.0
 _TICK_S = 0.5
+_ABORT_AGAIN_S = 1.0
 _PAGE = 100
 
 
@@ -139,7 +140,8 @@ class Turn:
         self._looking = False
 
     async def _waited(self) -> Answer:
-        """The answer of a turn that somebody else started."""
+        """The answer of a turn that somebody else started, after what it did so far."""
+        self._following.settle(await turn_of(self._mimo, self._session_id, self._prompt_id))
         failures = 0
         while True:
             idle = self._following.idle
@@ -189,10 +191,13 @@ class Turn:
                     self._end(Ended("aborted", 128 + number))
 
     async def _abort(self) -> None:
-        try:
-            await self._mimo.abort(self._session_id)
-        except MimoError as error:
-            self._screen.aside(f"The turn could not be aborted: {error}")
+        """Until the turn has ended: the first try may come before the server has got the prompt."""
+        while True:
+            try:
+                await self._mimo.abort(self._session_id)
+            except MimoError as error:
+                self._screen.aside(f"The turn could not be aborted: {error}")
+            await anyio.sleep(_ABORT_AGAIN_S)
 
     async def _watch_silence(self, limit_s: float) -> None:
         """A sign of life is a byte of the blocked answer; without one, an answer to our asking whether it runs."""
@@ -203,8 +208,8 @@ class Turn:
     async def _watch_budget(self, limit_s: float) -> None:
         await _until(lambda: self._progress.started_at + limit_s)
         self._overdue = True
-        await self._abort()
-        await anyio.sleep(ABORTED_WITHIN_S)
+        with anyio.move_on_after(ABORTED_WITHIN_S):
+            await self._abort()
         message = f"The turn took longer than {limit_s:g} s (--turn-budget), and its end was not heard of."
         self._end(Ended("timed_out", Exit.TIME, error=_error("TurnBudget", message)))
 
