@@ -186,7 +186,8 @@ class ModelServer:
             text = self._script.title if request.purpose == "title" else self._script.summary
             return Step((Say(text),))
         history = request.history
-        values = {"last_user": history.prompt, "last_result": history.result, "answer": answer_in(history.result)}
+        results = history.results
+        values = {"last_user": history.prompt, "last_result": results[0], "answer": answer_in(*results)}
         if self._in_order:
             return self._script.step(history.prompt, turn_number, turn_number).filled(values)
         step = self._script.step(history.prompt, history.rounds, history.rounds_since_prompt)

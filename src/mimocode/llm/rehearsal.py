@@ -69,7 +69,7 @@ class Rehearsal:
         step = script.step(looked.prompt, looked.total, looked.since_prompt)
         tried = (call.session_id, name, step.line)
         attempt, self._attempts[tried] = self._attempts[tried], self._attempts[tried] + 1
-        values = {"last_user": looked.prompt, "last_result": looked.result, "answer": answer_in(looked.result)}
+        values = {"last_user": looked.prompt, "last_result": looked.results[0], "answer": answer_in(*looked.results)}
         return step.attempt(attempt).filled(values)
 
     def _path(self, name: str) -> Path | None:
@@ -92,11 +92,13 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """What a script's step is chosen from. `total` and `since_prompt` count finished messages of the model."""
+    """What a script's step is chosen from. `results` are the tools', the newest first, at least one; `total` and
+    `since_prompt` count finished messages of the model.
+    """
 
     prompt_at: int
     prompt: str
-    result: str
+    results: tuple[str, ...]
     total: int
     since_prompt: int
     words: int
@@ -112,7 +114,7 @@ class _Looked:
             len(part.text.split()) for message in history for part in message.parts if isinstance(part, TextPart)
         )
         since = sum(index > at for index in answers)
-        return cls(at, prompt, _last_result(history), len(answers), since, read)
+        return cls(at, prompt, _results(history), len(answers), since, read)
 
 
 def _words_of(message: WithParts, *, synthetic: bool) -> str:
@@ -127,14 +129,15 @@ def _is_answer(message: WithParts) -> bool:
     return isinstance(info, AssistantMessage) and info.finish is not None and not info.summary
 
 
-def _last_result(history: Sequence[WithParts]) -> str:
-    for message in reversed(history):
-        for part in reversed(message.parts):
-            if isinstance(part, ToolPart) and isinstance(part.state, ToolCompleted):
-                return part.state.output
-            if isinstance(part, ToolPart) and isinstance(part.state, ToolErrored):
-                return part.state.error
-    return ""
+def _results(history: Sequence[WithParts]) -> tuple[str, ...]:
+    """What tools gave, the newest first; one empty text if none ran."""
+    states = [part.state for message in history for part in message.parts if isinstance(part, ToolPart)]
+    given = [
+        state.output if isinstance(state, ToolCompleted) else state.error
+        for state in states
+        if isinstance(state, ToolCompleted | ToolErrored)
+    ]
+    return tuple(reversed(given)) or ("",)
 
 
 def _title(prompt: str) -> str:

@@ -141,10 +141,13 @@ def words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*?(?=\s|$)|\s+$", text) if text.strip() else [text] if text else []
 
 
-def answer_in(result: str) -> str:
-    """What a human answered, from the result of the tool `question`; the result itself if it is another tool's."""
-    found = re.findall(r'"="((?:[^"\\]|\\.)*)"', result)
-    return ", ".join(found) if found else result
+def answer_in(*results: str) -> str:
+    """What a human answered last, from results of tools, the newest first; the newest if none is a question's."""
+    for result in results:
+        found = re.findall(r'"="((?:[^"\\]|\\.)*)"', result)
+        if found:
+            return ", ".join(found)
+    return results[0] if results else ""
 
 
 def _fill(action: Action, values: Mapping[str, str]) -> Action:

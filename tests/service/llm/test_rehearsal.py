@@ -227,6 +227,16 @@ async def test_text_the_server_put_in_is_no_prompt(tmp_path: Path) -> None:
     assert text(told) == "real"
 
 
+async def test_an_answer_is_remembered_over_other_tools(tmp_path: Path) -> None:
+    models = scripted(tmp_path, "each-prompt: yes\ntext: {{answer}} / {{last_result}}")
+    asked = tool("question", completed('User has answered your questions: "Which?"="Blue".'), "call_1")
+    wrote = tool("write", completed("Wrote file"), "call_2")
+
+    told = await play(models, user(1, "a"), assistant(2, asked), assistant(3, wrote), user(4, "b"))
+
+    assert text(told) == "Blue / Wrote file"
+
+
 async def test_an_error_with_times_is_over_after_so_many_attempts(tmp_path: Path) -> None:
     models = scripted(tmp_path, "error: 429 times=1 retry-after=3 wait\ntext: fine")
 

@@ -157,11 +157,12 @@ def test_a_step_ends_as_it_says_or_as_it_did() -> None:
     assert parse("call: bash {}\nfinish: length").steps[0].finish == "length"
 
 
-def test_the_answer_is_found_in_the_questions_result() -> None:
+def test_the_answer_is_found_in_the_newest_questions_result() -> None:
     result = 'User has answered your questions: "Which?"="Blue", "How many?"="3". You can now continue.'
 
     assert answer_in(result) == "Blue, 3"
-    assert answer_in("a.txt") == "a.txt"
+    assert answer_in("Wrote file", result, "older") == "Blue, 3"
+    assert answer_in("a.txt", "b.txt") == "a.txt"
 
 
 def test_every_word_of_the_language_is_documented() -> None:

@@ -39,8 +39,14 @@ class History:
         return self.turns[self._prompt_at()][1] if self._prompt_at() >= 0 else ""
 
     @property
+    def results(self) -> list[str]:
+        """What tools gave, the newest first; one empty text if none ran."""
+        return [text for role, text in reversed(self.turns) if role == "tool"] or [""]
+
+    @property
     def result(self) -> str:
-        return next((text for role, text in reversed(self.turns) if role == "tool"), "")
+        """The newest of `results`."""
+        return self.results[0]
 
     @property
     def system(self) -> str:

@@ -10,6 +10,12 @@ from mimocode.turn.ports import Usage
 from .base import History, Json, Wire, sse, text_of, totals
 
 
+def _result(response: Json) -> str:
+    """What a tool gave; clients wrap text in an object of one field."""
+    values = list(response.values())
+    return values[0] if len(values) == 1 and isinstance(values[0], str) else json.dumps(response)
+
+
 class Google(Wire):
     name = "google"
     reasons = {"stop": "STOP", "tool-calls": "STOP", "length": "MAX_TOKENS", "content-filter": "SAFETY"}
@@ -21,7 +27,7 @@ class Google(Wire):
         for content in body.get("contents", []):
             parts: list[Json] = content.get("parts", [])
             results = [part["functionResponse"] for part in parts if "functionResponse" in part]
-            turns += [("tool", json.dumps(result.get("response", {}))) for result in results]
+            turns += [("tool", _result(result.get("response", {}))) for result in results]
             others = [part for part in parts if "functionResponse" not in part]
             if others:
                 role = "assistant" if content.get("role") == "model" else "user"
