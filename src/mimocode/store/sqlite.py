@@ -17,11 +17,14 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from mimocode.errors import Unavailable
+from mimocode.errors import Invalid, MimoError, Unavailable
 
 from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value
 
-_Result = Sequence[int] | sqlite3.Error
+_Unstorable = OverflowError | UnicodeError
+"""A value that SQLite cannot hold: the caller's fault, not the file's."""
+
+_Result = Sequence[int] | sqlite3.Error | _Unstorable
 
 READERS = 2
 BUSY_TIMEOUT_MS = 5_000
@@ -56,14 +59,21 @@ class SqliteFile:
         self._connections: list[sqlite3.Connection] = []
         self._seq = 0
         self._full = False
+        self._open = False
 
     async def __aenter__(self) -> "SqliteFile":
-        self._writer = await anyio.to_thread.run_sync(connect, self.path)
-        self._seq = self._writer.execute("SELECT seq FROM counter").fetchone()[0]
+        """Raises `Unavailable` when the file cannot be opened."""
+        try:
+            self._writer = await anyio.to_thread.run_sync(connect, self.path)
+            self._seq = self._writer.execute("SELECT seq FROM counter").fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._refused("opened", error) from error
         self._thread.start()
+        self._open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._open = False
         with anyio.CancelScope(shield=True):
             self._queue.put(None)
             await anyio.to_thread.run_sync(self._thread.join)
@@ -79,25 +89,32 @@ class SqliteFile:
         """Does all of `ops` in one transaction and returns how many rows each changed.
 
         `then` runs on the event loop in the order of commits, also if the caller was cancelled meanwhile.
-        Raises `Unavailable` when the file cannot be written.
+        Raises `Unavailable` when the file cannot be written or is closed, `Invalid` for a value that it cannot hold.
         """
+        if not self._open:
+            raise Unavailable(f"The database {self.path} is closed. Send the request again when the server is back.")
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Sequence[int]] = loop.create_future()
 
         def settle(result: _Result) -> None:
-            if isinstance(result, sqlite3.Error):
+            if isinstance(result, Exception):
                 if not outcome.done():
                     outcome.set_exception(self._refused("written", result))
                 return
-            if then is not None:
-                then(result)
-            if not outcome.done():
-                outcome.set_result(result)
+            try:
+                if then is not None:
+                    then(result)
+            finally:
+                # It is stored, whatever became of the telling: nobody may wait for ever.
+                if not outcome.done():
+                    outcome.set_result(result)
 
         self._queue.put(_Write(ops, durable, lambda result: _hand_over(loop, settle, result)))
         return await outcome
 
-    def _refused(self, verb: str, error: sqlite3.Error) -> Unavailable:
+    def _refused(self, verb: str, error: sqlite3.Error | _Unstorable) -> MimoError:
+        if not isinstance(error, sqlite3.Error):
+            return Invalid(f"A value cannot be stored or looked for: {error}. Send a smaller number, or valid text.")
         return Unavailable(
             f"The database {self.path} cannot be {verb}: {error}. Free disk space, or mend its permissions."
         )
@@ -117,17 +134,17 @@ class SqliteFile:
 
     def _commit(self, batch: Sequence[_Write]) -> None:
         full = any(write.durable for write in batch)
-        if full != self._full:
-            self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
-            self._full = full
         seq, results = self._seq, list[Sequence[int]]()
         try:
+            if full != self._full:
+                self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+                self._full = full
             self._writer.execute("BEGIN IMMEDIATE")
             for write in batch:
                 results.append([self._apply(op) for op in write.ops])
             self._writer.execute("UPDATE counter SET seq = ?", (self._seq,))
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
             self._seq = seq
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
@@ -175,7 +192,7 @@ class SqliteFile:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._readers, self._query, sql, parameters)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise self._refused("read", error) from error
 
     def _query(self, sql: str, parameters: Sequence[Value]) -> list[sqlite3.Row]:
