@@ -1,8 +1,10 @@
 """The base of every type that crosses the wire."""
 
+import json
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError
 
 JsonObject = dict[str, Any]
 """A JSON object whose shape is somebody else's to say."""
@@ -18,8 +20,12 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
     def encode(self) -> bytes:
-        """UTF-8 JSON, without absent fields."""
-        return self.__pydantic_serializer__.to_json(self, exclude_none=True, by_alias=True)
+        """UTF-8 JSON, without absent fields. Half of a surrogate pair, which a model may write, becomes ``?``."""
+        try:
+            return self.__pydantic_serializer__.to_json(self, exclude_none=True, by_alias=True)
+        except PydanticSerializationError:
+            told = json.dumps(self.model_dump(exclude_none=True, by_alias=True), ensure_ascii=False)
+            return told.encode("utf-8", "replace")
 
     def plain(self) -> JsonObject:
         """The same as Python values that `json.dumps` takes."""
