@@ -18,6 +18,7 @@ from mimocode.errors import ToolFailed
 from mimocode.turn.ports import Call, Done, Need, ToolSpec
 from mimocode.wire.base import JsonObject
 
+from .output import cleaned
 from .schema import schema_of
 
 _LONGEST_GIVEN = 120
@@ -95,5 +96,5 @@ def _problems(name: str, takes: type[Arguments], given: JsonObject, error: Valid
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = cleaned(json.dumps(value, ensure_ascii=False, default=repr))
     return text if len(text) <= _LONGEST_GIVEN else f"{text[:_LONGEST_GIVEN]}…"

@@ -109,23 +109,19 @@ class Bash(Declared[BashArguments]):
         return ended
 
 
-def remark(text: str) -> str:
+def _remark(text: str) -> str:
     """How a model is told what the shell did not say itself."""
     return f"\n\n<shell_metadata>\n{text}\n</shell_metadata>"
 
 
-ABORTED = remark("User aborted the command")
-"""What follows the output so far (the `output` of the last progress) of a command that the human aborted."""
-
-
 def _remarks(ended: Ended, timeout_ms: int) -> str:
     if ended.code is None:
-        return remark(
+        return _remark(
             f"The command was ended when its time ran out, after {timeout_ms} ms. If it needs longer and does not wait "
             "for input, run it again with a larger timeout."
         )
     if ended.held:
-        return remark(
+        return _remark(
             "Processes that the command left in the background still held its output, so they were ended with it. To "
             "leave one running, send its output to a file: command > file.log 2>&1 &"
         )

@@ -97,13 +97,11 @@ def _replace(path: Path, data: bytes) -> None:
         _fill(fresh, data, old)
         fresh.replace(path)
     except PermissionError:
-        _discard(fresh)
         if old is None:
             raise
         path.write_bytes(data)  # the file may be written, its directory may not
-    except BaseException:
+    finally:
         _discard(fresh)
-        raise
 
 
 def _fill(path: Path, data: bytes, like: os.stat_result | None) -> None:

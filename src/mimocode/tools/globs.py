@@ -3,6 +3,8 @@
 import re
 from functools import lru_cache
 
+_DEEPEST = 10
+"""Braces within braces; further ones stand for themselves."""
 _MAGIC = re.compile(r"[*?\[{]")
 
 
@@ -41,7 +43,7 @@ def _translated(glob: str) -> str:
         elif char == "[":
             at, piece = _set(glob, at)
             out.append(piece)
-        elif char == "{" and "}" in glob[at:]:
+        elif char == "{" and depth < _DEEPEST and "}" in glob[at:]:
             depth += 1
             out.append("(?:")
         elif char == "}" and depth:

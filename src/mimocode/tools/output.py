@@ -6,7 +6,7 @@ This is the one place where output is cut, for every tool; `Bounded` puts it aro
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from typing import Any, cast
 import anyio.to_thread
 
 from mimocode import ids
+from mimocode.errors import ToolFailed
 from mimocode.turn.ports import Call, Done, Need, Ready, Tool, ToolSpec
 from mimocode.wire.base import JsonObject
 
@@ -22,6 +23,7 @@ MAX_BYTES = 50 * 1024
 SLACK_LINES = 50
 SLACK_BYTES = 4 * 1024
 """What a tool that keeps the limits by itself may add around its text."""
+_LONGEST_FAILURE = 8 * 1024
 KEPT_S = 7 * 24 * 3600.0
 
 
@@ -153,10 +155,13 @@ class _BoundedReady:
     spill: Spill
 
     async def needs(self, call: Call) -> Sequence[Need]:
-        return [replace(need, metadata=_cleaned_object(need.metadata)) for need in await self.ready.needs(call)]
+        with _readable_failures():
+            needs = await self.ready.needs(call)
+        return [replace(need, metadata=_cleaned_object(need.metadata)) for need in needs]
 
     async def run(self, call: Call) -> Done:
-        done = await self.ready.run(call)
+        with _readable_failures():
+            done = await self.ready.run(call)
         output = cleaned(done.output)
         metadata = {"truncated": False, **_cleaned_object(done.metadata)}
         if not fits(output, MAX_LINES + SLACK_LINES, MAX_BYTES + SLACK_BYTES):
@@ -166,6 +171,16 @@ class _BoundedReady:
             output = joined(head, tail, lines=count_lines(output), size=size, kept_in=path)
             metadata |= {"truncated": True} | ({"outputPath": str(path)} if path else {})
         return replace(done, output=output, title=cleaned(done.title), metadata=metadata)
+
+
+@contextlib.contextmanager
+def _readable_failures() -> Generator[None]:
+    """What a tool says when it fails is cleaned and cut as well."""
+    try:
+        yield
+    except ToolFailed as failed:
+        text = first(cleaned(str(failed)), MAX_LINES, _LONGEST_FAILURE)
+        raise ToolFailed(text, metadata=_cleaned_object(failed.metadata)) from failed
 
 
 def _cleaned_object(value: JsonObject) -> JsonObject:

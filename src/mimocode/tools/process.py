@@ -22,6 +22,8 @@ from subprocess import DEVNULL, PIPE, Popen
 import anyio
 from anyio import to_thread
 
+from mimocode.errors import ToolFailed
+
 Process = Popen[bytes]
 
 GRACE_S = 0.5
@@ -53,7 +55,7 @@ async def run_group(
     timeout_s: float,
     sink: Callable[[bytes], Awaitable[None]],
 ) -> Ended:
-    """Runs it to its end, its output going to `sink` in order. Raises `OSError` if it cannot be started.
+    """Runs it to its end, its output going to `sink` in order. Raises `ToolFailed` if it cannot be started.
 
     What has left the group's session and does not hold the output (a daemon) is not followed.
     """
@@ -77,7 +79,12 @@ async def run_group(
 
 def _started(argv: Sequence[str], *, stdin: int, output: int, directory: Path, environ: Mapping[str, str]) -> Process:
     """At once, as event loops do it too: between starting a process and knowing it nothing may be cancelled."""
-    return Popen(argv, stdin=stdin, stdout=output, stderr=output, cwd=directory, env=environ, start_new_session=True)
+    try:
+        return Popen(
+            argv, stdin=stdin, stdout=output, stderr=output, cwd=directory, env=environ, start_new_session=True
+        )
+    except (OSError, ValueError) as error:
+        raise ToolFailed(f"The command cannot be started: {error}. Mend it, or put it into a script.") from error
 
 
 async def _exited(process: Process) -> None:

@@ -43,15 +43,19 @@ class Ripgrep:
     async def search(
         self, arguments: Sequence[str], directory: Path, *, separator: bytes, take: Callable[[bytes], bool]
     ) -> Found:
-        """Gives each record of its output to `take` until that says False. Cancelling ends the process."""
+        """Gives each record of its output to `take` until that says False. Cancelling ends the process.
+
+        Raises `ToolFailed` if it cannot be started.
+        """
         command = [str(self._binary or _installed()), *_COMMON, *arguments]
         complaint = bytearray()
         stopped = False
         code = 2
-        async with (
-            await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory) as process,
-            anyio.create_task_group() as tasks,
-        ):
+        try:
+            started = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory)
+        except (OSError, ValueError) as error:
+            raise ToolFailed(f"The search cannot be started: {error}. Mend its pattern or path.") from error
+        async with started as process, anyio.create_task_group() as tasks:
             if process.stdout is not None and process.stderr is not None:
                 tasks.start_soon(_gather, process.stderr, complaint)
                 stopped = not await _records(process.stdout, separator, take)

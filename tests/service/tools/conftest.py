@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mimocode.errors import Rejected
@@ -12,6 +13,17 @@ from mimocode.turn.ports import Call, Done, Need, Progress, Toolbox
 from mimocode.wire.ask import QuestionInfo
 from mimocode.wire.base import JsonObject
 from mimocode.wire.session import Todo
+
+BOUND_S = 20
+"""No wait in these tests is longer."""
+
+
+def until_gone(pid: int) -> None:
+    """Returns when the process has ended."""
+    try:
+        psutil.Process(pid).wait(timeout=BOUND_S)
+    except psutil.NoSuchProcess:
+        return
 
 
 @dataclass

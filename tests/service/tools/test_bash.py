@@ -19,9 +19,8 @@ from mimocode.tools.output import MAX_BYTES, MAX_LINES, Spill
 from mimocode.tools.registry import toolbox
 from mimocode.turn.ports import Done, Progress
 
-from .conftest import Bench
+from .conftest import BOUND_S, Bench, until_gone
 
-BOUND_S = 20
 TIME_RAN_OUT = "The command was ended when its time ran out, after {} ms."
 
 
@@ -29,14 +28,6 @@ TIME_RAN_OUT = "The command was ended when its time ran out, after {} ms."
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
     """Servers run on uvloop, which starts and reaps processes its own way."""
     return "asyncio", {"use_uvloop": request.param == "uvloop"}
-
-
-def until_gone(pid: int) -> None:
-    """Returns when the process has ended; bounded."""
-    try:
-        psutil.Process(pid).wait(timeout=BOUND_S)
-    except psutil.NoSuchProcess:
-        return
 
 
 def watcher(wanted: str) -> tuple[Callable[[Progress], Awaitable[None]], anyio.Event, list[str]]:
@@ -92,6 +83,12 @@ async def test_a_command_runs_in_its_directory_without_input_or_secrets(bench: B
     done = await tools["bash"].ready({"command": command, "workdir": "sub"}).run(bench.call())
 
     assert done.output == "sub\nyes,,\n"
+
+
+@pytest.mark.parametrize("command", ["echo a\0b", "echo " + "x" * 3_000_000], ids=["NUL", "huge"])
+async def test_a_command_that_cannot_be_started_is_said(bench: Bench, command: str) -> None:
+    with pytest.raises(ToolFailed, match="cannot be started"):
+        await bench.run("bash", command=command)
 
 
 async def test_a_directory_that_is_not_there_is_named(bench: Bench) -> None:

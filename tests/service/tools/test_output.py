@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mimocode.errors import ToolFailed
 from mimocode.tools import collect
 from mimocode.tools.collect import Collector
 from mimocode.tools.output import MAX_BYTES, MAX_LINES, Bounded, Spill, cleaned, count_lines, ends_of, first, fits, last
@@ -150,6 +151,18 @@ async def test_a_torrent_without_end_does_not_fill_the_disk(tmp_path: Path, monk
     assert collected.path is not None
     assert collected.path.stat().st_size <= 1024 * 1024 + 64 * 1024
     assert "The beginning of the output (2,097,152 lines, 4,194,304 bytes) is in" in collected.text
+
+
+async def test_what_fails_is_said_in_clean_and_few_words(bench: Bench) -> None:
+    with pytest.raises(ToolFailed) as odd:
+        await bench.run("read", filePath="no-\udcff-such")
+    with pytest.raises(ToolFailed) as huge:
+        await bench.run("edit", filePath="x" * 100_000, oldString="a", newString="b")
+    with pytest.raises(ToolFailed) as unfit:
+        await bench.run("bash", command="half of a character: \ud800")
+
+    for failed in (odd, huge, unfit):
+        assert len(str(failed.value).encode()) < 10_000
 
 
 def test_old_outputs_are_swept_and_nothing_else(tmp_path: Path) -> None:

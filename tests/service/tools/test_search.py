@@ -13,7 +13,7 @@ from mimocode.tools import glob as glob_tool
 from mimocode.tools.globs import compiled, split
 from mimocode.turn.ports import Done, Need
 
-from .conftest import Bench
+from .conftest import Bench, until_gone
 
 
 def write(path: Path, text: str = "", changed: int = 0) -> Path:
@@ -143,6 +143,18 @@ async def test_a_pattern_that_is_no_expression_is_explained(bench: Bench) -> Non
         await bench.run("grep", pattern="foo(")
 
 
+@pytest.mark.parametrize("pattern", ["a\0b", "x" * 3_000_000], ids=["NUL", "huge"])
+async def test_a_search_that_cannot_be_started_is_said(bench: Bench, pattern: str) -> None:
+    with pytest.raises(ToolFailed, match="cannot be started"):
+        await bench.run("grep", pattern=pattern)
+
+
+async def test_a_glob_may_be_absurd(bench: Bench) -> None:
+    done = await bench.run("glob", pattern="{" * 5_000 + "}" * 5_000)
+
+    assert done.output == "No files found"
+
+
 async def test_a_pattern_that_looks_like_a_flag_is_a_pattern(bench: Bench) -> None:
     wanted = write(bench.project / "a.txt", "use --files here\n")
 
@@ -176,7 +188,7 @@ async def test_cancelling_a_search_ends_ripgrep(bench: Bench, tmp_path: Path) ->
         pids.append(int(await anyio.to_thread.run_sync(ready.read_text)))
         tasks.cancel_scope.cancel()
 
-    assert not Path(f"/proc/{pids[0]}").exists()
+    until_gone(pids[0])
 
 
 async def test_list_shows_a_tree_of_what_matters(bench: Bench) -> None:
