@@ -117,13 +117,27 @@ class Asks:
     async def _settle(
         self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> None:
-        place = await self._place(row)
-        if not await self._ledger.settle(place, row.id, reply, told):
+        if not await self._close(row, reply, told, meanwhile):
             raise NotFound(row.kind, row.id, f"{row.kind.capitalize()} request not found: {row.id} was answered before")
-        if meanwhile is not None:
-            await meanwhile()
-        for woken in self._waiters.get(row.id, ()):
-            woken.set()
+
+    async def _close(
+        self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> bool:
+        """Settles the row and wakes who waits; returns whether this was the first answer.
+
+        Once begun it is done to the end, also when the one who answers leaves: the row has the answer, so nobody
+        could give it again.
+        """
+        first = False
+        with anyio.CancelScope(shield=True):
+            first = await self._ledger.settle(await self._place(row), row.id, reply, told)
+            try:
+                if first and meanwhile is not None:
+                    await meanwhile()
+            finally:
+                for woken in self._waiters.get(row.id, ()) if first else ():
+                    woken.set()
+        return first
 
     async def settle_all(self, session_id: str) -> None:
         """Dismisses and rejects whatever a session still asks, each with its event: its turn is over."""
@@ -144,18 +158,12 @@ class Asks:
 
     async def _settle_unasked(self, row: AskRow) -> None:
         if row.kind == "question":
-            place = await self._place(row)
-            told = event.QuestionRejected(sessionID=row.session_id, requestID=row.id)
-            await self._ledger.settle(place, row.id, DISMISSED, told)
-            for woken in self._waiters.get(row.id, ()):
-                woken.set()
+            await self._close(row, DISMISSED, event.QuestionRejected(sessionID=row.session_id, requestID=row.id))
         else:
             await self._settle_if_first(row, PermissionReply(reply="reject").encode().decode(), "reject")
 
     async def _settle_if_first(self, row: AskRow, reply: str, answer: PermissionAnswer) -> None:
-        await self._ledger.settle(await self._place(row), row.id, reply, _permission_replied(row, answer))
-        for woken in self._waiters.get(row.id, ()):
-            woken.set()
+        await self._close(row, reply, _permission_replied(row, answer))
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
 
