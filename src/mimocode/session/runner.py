@@ -12,10 +12,9 @@ never a task: whoever waits may leave, or come back, or come twice.
 """
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -30,6 +29,7 @@ from mimocode.turn.abort import finalised
 from mimocode.turn.failure import unknown
 from mimocode.turn.ports import Place
 from mimocode.wire import event
+from mimocode.wire.ask import Rule
 from mimocode.wire.error import AssistantError, MessageAbortedError
 from mimocode.wire.message import UserMessage, WithParts
 from mimocode.wire.part import Part
@@ -195,7 +195,7 @@ class Runner:
             lambda now: now.but(
                 agent=message.agent,
                 model=model,
-                permission=[*(now.permission or []), *rules] if rules else now.permission,
+                permission=_with(now.permission or [], rules) if rules else now.permission,
             ),
         )
 
@@ -218,6 +218,8 @@ class Runner:
             self._bus.opening(session.id)
         await self._journal.put(place, *changes, durable=True, also=[admission.stored(row, lane.last_number)])
         if fed_to is None:
+            # Busy before anybody can ask: some clients take an idle session for a turn that is over.
+            self._sessions.status(place, session.id, Busy())
             self._enter(lane, session.id, admitted)
         return admitted.handle
 
@@ -270,7 +272,6 @@ class Runner:
                     failed = MessageAbortedError()
                 admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
                 if failed is None:
-                    self._sessions.status(admitted.pen.turn.place, handle.session_id, Busy())
                     await self._turns.run(admitted.kind, admitted.pen, lambda: _close(admitted))
             except NotFound as gone:
                 if gone.kind == "session":
@@ -279,7 +280,7 @@ class Runner:
                 failed = unknown(gone)
             except Exception as error:  # noqa: BLE001 - the turn's edge: a bug ends one turn, not the process
                 _log.exception("turn failed", extra={"session": handle.session_id, "turn": handle.turn_id})
-                failed = unknown(_first(error))
+                failed = unknown(error)
         admitted.closing = True
         if lane.scope.cancelled_caught:
             if not lane.aborting:
@@ -373,6 +374,8 @@ class Runner:
         for row in rows:
             lane = self._lanes.get(row.session_id) or await self._lane(row.session_id)
             handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
+            session = await self._sessions.get(row.session_id)
+            self._sessions.status(place_of(session), row.session_id, Busy())
             self._enter(lane, row.session_id, Admitted(row.kind, row.number, handle))
         return len(rows)
 
@@ -385,8 +388,7 @@ def _close(admitted: Admitted) -> None:
     admitted.closing = True
 
 
-def _first(error: BaseException) -> BaseException:
-    """The first of a group of errors: what one of several tools, run side by side, stumbled over."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return error
+def _with(rules: Sequence[Rule], more: Sequence[Rule]) -> list[Rule]:
+    """The rules and, behind them, some more; what they repeat is not kept twice, however often a client sends it."""
+    again = {(rule.permission, rule.pattern) for rule in more}
+    return [*(rule for rule in rules if (rule.permission, rule.pattern) not in again), *more]

@@ -1,5 +1,7 @@
 """Errors as they stand in ``info.error``."""
 
+from typing import cast
+
 from mimocode.errors import ContentFiltered, ContextOverflow, ProviderAuth, ProviderError
 from mimocode.wire import error as wire
 from mimocode.wire.error import AssistantError
@@ -28,5 +30,7 @@ def told(error: ProviderError) -> AssistantError:
 
 
 def unknown(error: BaseException) -> AssistantError:
-    """A bug of ours: its kind and text, not its insides."""
+    """A bug of ours: its kind and text, not its insides. Of a group, what the first of several tools stumbled over."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return wire.UnknownError(data=wire.MessageData(message=f"{type(error).__name__}: {error}"))
