@@ -17,6 +17,7 @@ from mimocode.config import instructions, project, settings
 from mimocode.config.instructions import Gathered
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
+from mimocode.errors import MimoError
 from mimocode.human.asks import Asks
 from mimocode.human.permission import Permissions
 from mimocode.llm.registry import Registry
@@ -29,6 +30,7 @@ from mimocode.session.turns import SystemClock, Turns
 from mimocode.store import migrations
 from mimocode.store.queries import Queries
 from mimocode.store.sqlite import SqliteFile
+from mimocode.tools.output import Spill
 from mimocode.tools.registry import toolbox
 from mimocode.turn import compact
 from mimocode.turn.compact import Window
@@ -111,14 +113,18 @@ class Directories:
                 self._on_secret(secret)
         for warning in (*config.warnings, *read.warnings):
             _log.warning("%s", warning)
-        models = Registry(
-            config.provider,
-            env=self._env,
-            model=config.model,
-            small_model=config.small_model,
-            enabled=config.enabled_providers,
-            disabled=config.disabled_providers,
-            directory=path,
+        # The lists of models and prices are read at the first use: a tenth of a second that the loop has not.
+        models = await anyio.to_thread.run_sync(
+            partial(
+                Registry,
+                config.provider,
+                env=self._env,
+                model=config.model,
+                small_model=config.small_model,
+                enabled=config.enabled_providers,
+                disabled=config.disabled_providers,
+                directory=path,
+            )
         )
         now = ids.now_ms()
         known = await self._queries.project(found.project_id)
@@ -180,6 +186,14 @@ class App:
         first = [Published(None, ServerConnected()), *(Published(place, body) for place, body in pending)]
         return self.bus.subscribe(directory, first)
 
+    async def warm(self, directory: str) -> None:
+        """Loads what the first prompt in this directory will need, so that it need not wait for it."""
+        try:
+            await (await self.directories.models(directory)).warm()
+        except MimoError as error:
+            # Whoever prompts there is told; to start, nothing of it is needed.
+            _log.info("not warmed up", extra={"directory": directory, "reason": str(error)})
+
     def heartbeat(self, *, wrapped: bool) -> bytes:
         """The frame that every stream gets every so often; `wrapped` as `/global/event` spells it."""
         beat = Published(None, ServerHeartbeat())
@@ -202,6 +216,7 @@ async def open_app(
     """
     places = places or settings.read(env)
     await anyio.to_thread.run_sync(migrations.upgrade, places.database)
+    await anyio.to_thread.run_sync(Spill(places.spill).sweep)
     async with SqliteFile(places.database) as file:
         bus, queries = Bus(), Queries(file)
         journal = Journal(file, bus)

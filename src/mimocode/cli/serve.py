@@ -71,14 +71,23 @@ class _Bound:
 
 async def _serve(bound: _Bound, places: Settings) -> None:
     with ExitStack() as stack:
-        async with open_app(os.environ, places=places, resume=bound.resume, on_secret=log.redact) as app:
+        async with (
+            open_app(os.environ, places=places, resume=bound.resume, on_secret=log.redact) as app,
+            anyio.create_task_group() as group,
+        ):
+
+            def listening(url: str) -> None:
+                _listening(url, bound, places, stack)
+                group.start_soon(app.warm, str(Path.cwd()))
+
             await serve_until_signalled(
                 asgi(app, password=bound.password, host=bound.hostname),
                 host=bound.hostname,
                 port=bound.port,
-                on_listening=lambda url: _listening(url, bound, places, stack),
+                on_listening=listening,
                 on_stopping=lambda: _stop(app),
             )
+            group.cancel_scope.cancel()
 
 
 def _password(hostname: str, places: Settings, *, no_auth: bool) -> str | None:

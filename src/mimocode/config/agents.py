@@ -25,7 +25,7 @@ def default_rules(spill: Path, home: Path) -> list[Rule]:
         {
             "*": "allow",
             "doom_loop": "ask",
-            "external_directory": {"*": "ask", f"{spill}/*": "allow"},
+            "external_directory": {"*": "ask", f"{spill.resolve()}/*": "allow"},
             "question": "deny",
             "plan_enter": "deny",
             "plan_exit": "deny",
