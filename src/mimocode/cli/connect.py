@@ -61,12 +61,12 @@ async def reached(where: Where, *, beat_s: float = BEAT_S, logs: TextIO | None =
         return
     places, directory = settings.read(os.environ), _here(where.directory)
     with ExitStack() as claim:
-        server = await _found_or_claimed(places, claim)
+        server = await _found_or_claimed(places, where.password, claim)
         if server is None:
             async with _started(places, directory, beat_s, logs or sys.stderr) as there:
                 yield there
             return
-    client = AsyncMimo(server.url, password=where.password or server.password, directory=directory, beat_s=beat_s)
+    client = AsyncMimo(server.url, password=server.password, directory=directory, beat_s=beat_s)
     async with client as mimo:
         yield Reached(mimo, gone=lambda: _gone(places, server))
 
@@ -80,11 +80,11 @@ async def _started(places: Settings, directory: str, beat_s: float, logs: TextIO
             yield Reached(mimo, embedded=server)
 
 
-async def _found_or_claimed(places: Settings, claim: ExitStack) -> Found | None:
+async def _found_or_claimed(places: Settings, password: str | None, claim: ExitStack) -> Found | None:
     """A server that answers. None: there is none, and `claim` holds the right to be it."""
     started = time.monotonic()
     while True:
-        server = await running(places)
+        server = await running(places, password=password)
         if server is not None:
             return server
         attempt = ExitStack()
@@ -101,7 +101,7 @@ async def _gone(places: Settings, server: Found) -> bool:
     """A server of another command ends with it; one that serves may only be restarting."""
     started = time.monotonic()
     while True:
-        now = await running(places)
+        now = await running(places, password=server.password)
         if now is not None:
             return now.url != server.url
         if server.embedded or time.monotonic() - started > BACK_WITHIN_S:

@@ -19,7 +19,7 @@ from .answers import Prepared
 from .asking import Asking, Request
 from .connect import BEAT_S, Reached, Where, reached
 from .dialog import Dialogs
-from .ends import complain
+from .ends import complain, leaf
 from .following import Following
 from .howto import how_to_answer
 from .progress import Progress
@@ -72,8 +72,10 @@ async def main(options: Options) -> int:
             if code is not None:
                 return code
             screen.aside("… the server is gone; another takes the turn over")
-    except MimoError as error:
-        if not options.json:
+    except (MimoError, BaseExceptionGroup) as raised:
+        # A server that runs here has task groups, which wrap what goes through them.
+        error = leaf(raised) if isinstance(raised, BaseExceptionGroup) else raised
+        if not options.json or not isinstance(error, MimoError):
             raise
         code = complain(error)
         screen.answer(result_line(Result.before_a_turn(error, code)))

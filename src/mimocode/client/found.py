@@ -11,6 +11,7 @@ from mimocode.config.settings import Settings
 from mimocode.errors import MimoError
 from mimocode.wire.base import Wire
 
+from .errors import Unauthorized
 from .http import Http, is_loopback
 
 HEALTHY_WITHIN_S = 3.0
@@ -69,21 +70,26 @@ def _same_place(one: str, other: str) -> bool:
     return (a.scheme, a.netloc) == (b.scheme, b.netloc)
 
 
-async def running(settings: Settings) -> Found | None:
-    """The server that this state directory's file names, if its process lives and it answers."""
+async def running(settings: Settings, *, password: str | None = None) -> Found | None:
+    """The server that this state directory's file names, if it serves our database, its process lives and it answers.
+
+    `password` goes before the one that is kept. Raises `Unauthorized` if that server wants another one.
+    """
     said = _said(settings.server_file)
-    if said is None or not _lives(said.pid):
+    if said is None or said.db not in ("", str(settings.database)) or not _lives(said.pid):
         return None
-    found = Found(said.url, settings.password or _kept(settings), said.pid, said.embedded)
+    found = Found(said.url, password or settings.password or _kept(settings), said.pid, said.embedded)
     return found if await healthy(found.url, found.password) else None
 
 
 async def healthy(url: str, password: str | None) -> bool:
-    """True if a server of this API answers there soon."""
+    """True if a server of this API answers there soon. Raises `Unauthorized`."""
     try:
         with anyio.fail_after(HEALTHY_WITHIN_S):
             async with Http(url, password=password, directory=None) as http:
                 return Health.model_validate(await http.json("GET", "/global/health")).healthy
+    except Unauthorized:
+        raise
     except (MimoError, TimeoutError, ValueError):
         return False
 

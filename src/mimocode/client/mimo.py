@@ -64,7 +64,7 @@ class AsyncMimo:
         here = settings.read(self._env)
         url = None if self._url is None else checked_url(self._url)
         if url is None:
-            server = await found.running(here)
+            server = await found.running(here, password=self._password)
             if server is None:
                 raise Unreachable("No server is running here. Start one with `mimo serve`, or name one by its URL.")
             url = server.url

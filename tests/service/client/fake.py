@@ -69,6 +69,18 @@ class Fake:
 
     url: str
     seen: list[Exchange] = field(default_factory=list[Exchange])
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def saw(self, exchange: Exchange) -> None:
+        self.seen.append(exchange)
+        came, self.came = self.came, asyncio.Event()
+        came.set()
+
+    async def posted(self, end: str, within_s: float = 30) -> None:
+        """Waits for the first POST to a path with this end."""
+        async with asyncio.timeout(within_s):
+            while not self.posts(end):
+                await self.came.wait()
 
     def posts(self, end: str) -> list[Exchange]:
         return [one for one in self.seen if one.method == "POST" and one.path.endswith(end)]
@@ -94,7 +106,7 @@ async def fake(handler: Handler, *, port: int = 0) -> AsyncGenerator[Fake]:
         tasks.add(task)
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             exchange = await _read(reader, writer)
-            server.seen.append(exchange)
+            server.saw(exchange)
             await handler(exchange)
         writer.close()
         tasks.discard(task)

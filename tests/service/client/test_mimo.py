@@ -11,7 +11,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 from tests.service.client.fake import Exchange, Fake, Handler, answer, fake, in_turn
 
-from mimocode.client import AsyncMimo, Mimo, Unreachable
+from mimocode.client import AsyncMimo, Mimo, Unauthorized, Unreachable
 from mimocode.client.blocking import _Blocking
 from mimocode.errors import NotFound
 from mimocode.wire.message import Answer
@@ -58,7 +58,7 @@ def state(home: Path, **said: object) -> dict[str, str]:
 
 async def test_the_running_server_is_found_with_its_password(tmp_path: Path) -> None:
     async with fake(well) as server:
-        env = state(tmp_path, url=server.url, pid=os.getpid(), db="x.db")
+        env = state(tmp_path, url=server.url, pid=os.getpid(), db=str(tmp_path / "data" / "mimocode.db"))
 
         async with AsyncMimo(env=env) as mimo:
             health = await mimo.health()
@@ -87,6 +87,27 @@ async def test_the_kept_password_is_told_to_no_other_server(tmp_path: Path) -> N
 
     assert [one.headers.get("authorization") for one in other.seen] == [None]
     assert [one.headers.get("authorization") for one in own.seen] == ["Basic b3BlbmNvZGU6aXRzIG93bg=="]
+
+
+async def test_a_server_of_another_database_is_not_taken(tmp_path: Path) -> None:
+    async with fake(well) as server:
+        env = state(tmp_path, url=server.url, pid=os.getpid(), db="/elsewhere/mimocode.db")
+
+        with pytest.raises(Unreachable, match="mimo serve"):
+            async with AsyncMimo(env=env):
+                pass
+
+
+async def test_a_running_server_that_wants_another_password_is_not_passed_over(tmp_path: Path) -> None:
+    async def closed(exchange: Exchange) -> None:
+        await exchange.raw(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+    async with fake(closed) as server:
+        env = state(tmp_path, url=server.url, pid=os.getpid())
+
+        with pytest.raises(Unauthorized, match="password"):
+            async with AsyncMimo(env=env):
+                pass
 
 
 NOBODY = "http://127.0.0.1:9"
