@@ -1,9 +1,9 @@
 """Who may come in: the password of this server, and how a request shows it."""
 
 import base64
-import binascii
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from hmac import compare_digest
 from pathlib import Path
@@ -24,15 +24,31 @@ def password(places: Settings) -> str:
     if places.password:
         return places.password
     file = places.password_file
+    if not file.exists():
+        _make(file)
+    return _kept(file)
+
+
+def _make(file: Path) -> None:
+    """Writes a new password, whole or not at all, unless somebody was first."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor, draft = tempfile.mkstemp(prefix=file.name, dir=file.parent)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_urlsafe(32) + "\n")
+        _place(draft, file)
+    finally:
+        Path(draft).unlink(missing_ok=True)
+
+
+def _place(draft: str, file: Path) -> None:
+    try:
+        os.link(draft, file)
     except FileExistsError:
-        return _kept(file)
-    with os.fdopen(descriptor, "w") as opened:
-        made = secrets.token_urlsafe(32)
-        opened.write(made + "\n")
-    return made
+        return
+    except OSError:
+        # A file system without links, where the last one wins.
+        os.replace(draft, file)
 
 
 def _kept(file: Path) -> str:
@@ -61,13 +77,14 @@ def is_allowed(headers: Mapping[str, str], query: bytes, wanted: str) -> bool:
             return _same(value.strip(), wanted)
         case _:
             tokens = parse_qs(query.decode("latin-1")).get("auth_token", [])
-            return any(_basic(token, wanted) for token in tokens)
+            # A plus that was not escaped has come as a space.
+            return any(_basic(token.replace(" ", "+"), wanted) for token in tokens)
 
 
 def _basic(token: str, wanted: str) -> bool:
     try:
         user, _, given = base64.b64decode(token, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not ASCII, not base64, or not UTF-8 inside
         return False
     return user in USERS and _same(given, wanted)
 

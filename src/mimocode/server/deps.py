@@ -22,6 +22,12 @@ W = TypeVar("W", bound=Wire)
 MOST_BODY_BYTES = 64 * 1024 * 1024
 """Prompts carry files; more than this is refused."""
 
+MOST_ROWS = 1_000_000
+"""The largest `limit` of a list."""
+
+LATEST_MS = 2**53
+"""The latest time that a number of JSON holds exactly."""
+
 DIRECTORY_HEADERS = ("x-mimocode-directory", "x-opencode-directory")
 
 

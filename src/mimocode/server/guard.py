@@ -38,10 +38,10 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> tuple[int, str] | None:
         host = headers.get("host", "")
-        if not self._is_ours(urlsplit(f"//{host}").hostname or ""):
+        if not self._is_ours(_name_of(host)):
             return 421, f"This server does not answer for the host {host!r}. Ask for it by the address it listens on."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return 403, f"Requests from pages of {origin!r} are refused."
         if self._password is not None and not is_allowed(headers, scope["query_string"], self._password):
             return 401, ""
@@ -52,6 +52,14 @@ class Guard:
     def _is_ours(self, name: str) -> bool:
         # Bound to every address, any literal address that reaches us is ours; a name may be anybody's.
         return name.lower() in self._names or (self._any_address and _is_address(name))
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host header, without its port; empty for one that makes no sense."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _content_refusal(headers: Mapping[str, str]) -> tuple[int, str] | None:

@@ -4,12 +4,13 @@ import base64
 import binascii
 import json
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from mimocode.errors import Invalid
-from mimocode.server.deps import JsonResponse, MessageId, PartId, Services, SessionId, reply
+from mimocode.server.deps import MOST_ROWS, JsonResponse, MessageId, PartId, Services, SessionId, reply
 from mimocode.session.sessions import Page
 from mimocode.wire.message import WithParts
 from mimocode.wire.prompt import PromptInput
@@ -22,7 +23,7 @@ async def messages(
     request: Request,
     app: Services,
     session_id: SessionId,
-    limit: Annotated[int | None, Query(ge=0)] = None,
+    limit: Annotated[int | None, Query(ge=0, le=MOST_ROWS)] = None,
     before: str | None = None,
 ) -> JsonResponse:
     """Oldest first. `limit` gives the newest so many, and a cursor for those before them in `x-next-cursor`."""
@@ -81,5 +82,5 @@ async def delete_part(app: Services, session_id: SessionId, message_id: MessageI
 async def prompt_async(app: Services, session_id: SessionId, body: PromptInput) -> Response:
     """Admits a prompt and answers at once: it is on disk, and its turn has begun or waits its turn."""
     running = await app.runner.prompt(session_id, body)
-    where = f"/session/{session_id}/message/{running.turn_id}"
+    where = f"/session/{quote(session_id)}/message/{quote(running.turn_id)}"
     return Response(status_code=204, headers={"content-location": where})

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from starlette.responses import JSONResponse
 
-from mimocode.server.deps import Directory, JsonResponse, Services, SessionId, reply
+from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, SessionId, reply
 from mimocode.session.sessions import SessionFilter, SessionInput, SessionPatch
 from mimocode.wire.session import Session, SessionStatus, Todo
 
@@ -20,9 +20,9 @@ async def list_sessions(
     scope: Literal["project"] | None = None,
     path: str | None = None,
     roots: bool = False,
-    start: float | None = None,
+    start: Annotated[float | None, Query(ge=0, le=LATEST_MS)] = None,
     search: str | None = None,
-    limit: Annotated[int, Query(ge=0)] = 100,
+    limit: Annotated[int, Query(ge=0, le=MOST_ROWS)] = 100,
 ) -> JsonResponse:
     """Sessions, newest change first. `start` is the earliest change, in ms."""
     instance = await app.directories.get(here)
