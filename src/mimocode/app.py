@@ -182,9 +182,14 @@ class App:
 
     async def subscribe(self, directory: str | None) -> Subscription:
         """The events of a directory, or of all (None). It begins with `server.connected`, then what is still asked."""
-        pending = await self.asks.pending_events(directory)
-        first = [Published(None, ServerConnected()), *(Published(place, body) for place, body in pending)]
-        return self.bus.subscribe(directory, first)
+        subscription = self.bus.subscribe(directory)
+        try:
+            pending = await self.asks.pending_events(directory)
+        except BaseException:
+            subscription.close()
+            raise
+        subscription.begin([Published(None, ServerConnected()), *(Published(place, body) for place, body in pending)])
+        return subscription
 
     async def warm(self, directory: str) -> None:
         """Loads what the first prompt in this directory will need, so that it need not wait for it."""

@@ -46,9 +46,10 @@ class Published:
 class Subscription:
     """One reader's queue. Frames wait here until the socket takes them."""
 
-    def __init__(self, bus: "Bus", directory: str | None) -> None:
+    def __init__(self, bus: "Bus", directory: str | None, opening: Sequence[Published]) -> None:
         self._bus = bus
         self._directory = directory
+        self._opening = opening
         self._frames: deque[bytes] = deque()
         self._wake = anyio.Event()
         self._over = False
@@ -66,11 +67,21 @@ class Subscription:
             self._frames.clear()
             self.end()
             return
-        self._frames.append(published.wrapped if self._directory is None else published.plain)
+        self._frames.append(self._frame(published))
         self.queued += 1
         self._wake.set()
         if self._directory is not None and isinstance(published.body, InstanceDisposed):
             self.end()
+
+    def _frame(self, published: Published) -> bytes:
+        return published.wrapped if self._directory is None else published.plain
+
+    def begin(self, first: Sequence[Published]) -> None:
+        """Puts `first` before all else, then what turns told that began just before. Call it before `take`."""
+        early = [self._frame(published) for published in (*first, *self._opening) if self.wants(published)]
+        self._opening = ()
+        self._frames.extendleft(reversed(early))
+        self.queued += len(early)
 
     async def take(self) -> Sequence[bytes] | None:
         """Waits for frames and returns all there are; None when the stream is over."""
@@ -85,8 +96,7 @@ class Subscription:
 
     def sent(self, count: int) -> None:
         self.handed += count
-        if self.handed >= self.queued:
-            self._bus.caught_up()
+        self._bus.caught_up()
 
     def end(self) -> None:
         """No more events; what is queued is still delivered."""
@@ -105,20 +115,17 @@ class Bus:
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self._openings: dict[str, tuple[float, list[Published]]] = {}
-        self._caught_up = anyio.Event()
+        """By session, the oldest first."""
+        self._caught_up: anyio.Event | None = None
 
-    def subscribe(self, directory: str | None, first: Sequence[Published] = ()) -> Subscription:
-        """A queue of the events of one directory, or of all (None, wrapped for `/global/event`).
+    def subscribe(self, directory: str | None) -> Subscription:
+        """A queue of the events of one directory, or of all (None, wrapped for `/global/event`), from now on.
 
-        It starts with `first`, then with the events of turns that began in the last `OPENING_S` seconds.
+        `begin` puts what comes before: the caller may look for that while the queue fills, and misses nothing.
         """
-        subscription = Subscription(self, directory)
-        for published in first:
-            subscription.offer(published)
         self._prune()
-        for _, opening in self._openings.values():
-            for published in opening:
-                subscription.offer(published)
+        opening = [published for _, published_of_turn in self._openings.values() for published in published_of_turn]
+        subscription = Subscription(self, directory, opening)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -130,19 +137,25 @@ class Bus:
         published = Published(place, body)
         session_id = getattr(body, "sessionID", None)
         if session_id is not None and session_id in self._openings:
-            self._prune()
-            if session_id in self._openings:
-                self._openings[session_id][1].append(published)
+            until, opening = self._openings[session_id]
+            if time.monotonic() <= until:
+                opening.append(published)
+            else:
+                del self._openings[session_id]
         for subscription in self._subscriptions:
             subscription.offer(published)
 
     def opening(self, session_id: str) -> None:
         """A turn of this session begins: its first events are kept for who comes late."""
+        self._prune()
+        self._openings.pop(session_id, None)
         self._openings[session_id] = (time.monotonic() + OPENING_S, [])
 
     def caught_up(self) -> None:
-        caught_up, self._caught_up = self._caught_up, anyio.Event()
-        caught_up.set()
+        """A subscriber has taken more, or left: who waits for that looks again."""
+        if self._caught_up is not None:
+            self._caught_up.set()
+            self._caught_up = None
 
     async def flushed(self, patience_s: float = 0.25) -> bool:
         """Waits until every subscriber's socket has taken what is published so far.
@@ -152,6 +165,8 @@ class Bus:
         goals = [(one, one.queued) for one in self._subscriptions]
         with anyio.move_on_after(patience_s):
             while any(one.handed < goal for one, goal in goals):
+                if self._caught_up is None:
+                    self._caught_up = anyio.Event()
                 await self._caught_up.wait()
         return bool(goals)
 
@@ -162,5 +177,8 @@ class Bus:
 
     def _prune(self) -> None:
         now = time.monotonic()
-        for session_id in [one for one, (until, _) in self._openings.items() if until < now]:
+        while self._openings:
+            session_id, (until, _) = next(iter(self._openings.items()))
+            if until >= now:
+                return
             del self._openings[session_id]
