@@ -100,6 +100,8 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         message = f"{path} is not allowed: this path takes {allowed}."
         told = {"name": "MethodNotAllowedError", "data": {"message": message}}
         return JSONResponse(told, 405, headers={"Allow": allowed})
+    elif error.status_code == 400:
+        told = bad_request(f"The body is not JSON: {error.detail}", "Body")
     else:
         told = {"name": "UnknownError", "data": {"message": str(error.detail)}}
     return JSONResponse(told, error.status_code, headers=dict(error.headers or {}))

@@ -34,8 +34,10 @@ def _api() -> FastAPI:
     )  # fmt: skip
     for blocked in blocking.ROUTES:
         api.router.routes.append(Route(blocked.path, _Raw(blocked), methods=["POST"]))
-    api.router.routes.append(Route("/event", _Raw(event.of_directory), methods=["GET"]))
-    api.router.routes.append(Route("/global/event", _Raw(event.of_all), methods=["GET"]))
+    for path, stream in (("/event", event.of_directory), ("/global/event", event.of_all)):
+        streamed = Route(path, _Raw(stream))
+        streamed.methods = {"GET"}  # and no HEAD, whose answer would never end
+        api.router.routes.append(streamed)
     for routes in (session, message, ask, config, project):
         api.include_router(routes.router)
     api.router.routes.append(Route("/doc", _doc, methods=["GET"]))
