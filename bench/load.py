@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from urllib.parse import quote, urlsplit
 
 WITHIN_S = 120
@@ -62,7 +62,22 @@ async def sessions(url: str, directory: str, count: int) -> list[str]:
     return made
 
 
-async def turns(url: str, names: Iterator[str], seen: list[float], wrong: list[str]) -> None:
+@dataclass
+class Seen:
+    """What the answers were: latencies in ms, which were wrong, how many told of a snapshot of the project."""
+
+    latency_ms: list[float] = field(default_factory=list[float])
+    wrong: list[str] = field(default_factory=list[str])
+    snapshots: int = 0
+
+    def add(self, latency_ms: float, status: int, body: bytes) -> None:
+        self.latency_ms.append(latency_ms)
+        self.snapshots += b'"snapshot":"' in body
+        if status != 200 or b"instant " not in body or b'"finish":"stop"' not in body:
+            self.wrong.append(f"{status} {body[-300:]!r}")
+
+
+async def turns(url: str, names: Iterator[str], seen: Seen) -> None:
     """Sends prompts on one connection, one after the other, until no session is left."""
     connection = await Connection.open(url)
     for session in names:
@@ -70,9 +85,7 @@ async def turns(url: str, names: Iterator[str], seen: list[float], wrong: list[s
         status, body = await connection.post(
             f"/session/{session}/message", {"parts": [{"type": "text", "text": "say hello"}]}
         )
-        seen.append((time.perf_counter() - began) * 1000)
-        if status != 200 or b"instant " not in body or b'"finish":"stop"' not in body:
-            wrong.append(f"{status} {body[-300:]!r}")
+        seen.add((time.perf_counter() - began) * 1000, status, body)
     connection.writer.close()
 
 
@@ -80,14 +93,14 @@ async def main(url: str, directory: str, count: int, at_once: int) -> None:
     names = await sessions(url, directory, count)
     print("ready", flush=True)
     sys.stdin.readline()
-    seen: list[float] = []
-    wrong: list[str] = []
+    seen = Seen()
     left = iter(names)
     began = time.perf_counter()
     async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
         for _ in range(at_once):
-            group.create_task(turns(url, left, seen, wrong))
-    print(json.dumps({"latency_ms": seen, "elapsed_s": time.perf_counter() - began, "wrong": wrong}), flush=True)
+            group.create_task(turns(url, left, seen))
+    elapsed_s = time.perf_counter() - began
+    print(json.dumps({**asdict(seen), "elapsed_s": elapsed_s}), flush=True)
 
 
 if __name__ == "__main__":

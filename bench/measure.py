@@ -25,7 +25,7 @@ MB = 1_000_000
 
 @dataclass
 class Load:
-    """What a load of turns gave. Latencies in ms; CPU of the server's whole process tree."""
+    """What a load of turns gave. Latencies in ms; CPU of the server's whole process tree; whether it took snapshots."""
 
     turns: int
     at_once: int
@@ -33,6 +33,7 @@ class Load:
     cpu_ms_per_turn: float
     p50_ms: float
     p95_ms: float
+    snapshots: bool
 
 
 @dataclass
@@ -105,6 +106,7 @@ def load(server: Server, turns: int, at_once: int) -> Load:
         cpu_ms_per_turn=cpu_s * 1000 / turns,
         p50_ms=statistics.median(latencies),
         p95_ms=latencies[min(int(len(latencies) * 0.95), len(latencies) - 1)],
+        snapshots=seen["snapshots"] > 0,
     )
 
 

@@ -1,5 +1,6 @@
 """What was measured, as JSON that two commits can be compared by and as a page for people."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -58,6 +59,10 @@ def commit() -> str:
     return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
 
 
+def peer_version() -> str:
+    return json.loads((ROOT / "contract" / "PINNED.json").read_text())["version"]
+
+
 def results(runs: Mapping[str, Sequence[Run]], *, busy: Sequence[float], seconds: float) -> dict[str, Any]:
     """Everything, for machines. `busy` is the share of the processors that others used before each run, 0 to 1."""
     return {
@@ -83,6 +88,7 @@ def page(found: dict[str, Any]) -> str:
         "Made by `make bench`; do not edit.",
         f"Medians of {len(found['runs'][names[0]])} runs (least – most), alternating,",
         "each with a fresh home and a fresh repository of one file.",
+        f"The peer is opencode {peer_version()}, as installed.",
         "",
         f"- commit `{found['commit']}`, command `{found['command'].strip()}`",
         "- " + ", ".join(f"{key} {value}" for key, value in found["machine"].items()),
@@ -90,7 +96,7 @@ def page(found: dict[str, Any]) -> str:
         "- model: answers at once, in a process of its own; load: a process of its own, on kept-alive connections",
         "- a turn: one prompt in a new, titled session, from the request to the answer's last byte",
         "- CPU and memory are of the server's process tree, from the operating system",
-        "- peer: opencode 1.18.33 as installed, snapshots on; ours takes no snapshots yet",
+        *(f"- {name}: {_conditions(found['runs'][name])}" for name in names),
         "",
         "| | " + " | ".join(names) + (" | ratio |" if len(names) == 2 else " |"),
         "|---|" + "---:|" * (len(names) + (len(names) == 2)),
@@ -103,6 +109,14 @@ def page(found: dict[str, Any]) -> str:
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     lines += ["", "`ratio` is how many times better ours is.", ""]
     return "\n".join(lines)
+
+
+def _conditions(runs: Sequence[dict[str, Any]]) -> str:
+    """What was counted, so that figures of unequal conditions are not taken for equal."""
+    loads = [load for run in runs for load in run["loads"].values()]
+    turns = statistics.median(sum(load["turns"] for load in run["loads"].values()) for run in runs)
+    snapshots = "with" if all(load["snapshots"] for load in loads) else "without"
+    return f"{turns:.0f} turns in a run, {snapshots} snapshots of the project"
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
