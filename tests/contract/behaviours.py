@@ -161,6 +161,11 @@ ERRORS = [
         "200 text/html, its web page, for an unknown path",
         ours="404 JSON: clients read the page as an answer",
     ),
+    Behaviour(
+        "error.surface",
+        "an operation that is not there answers its web page, and some that are answer 500 to an empty request",
+        ours="whatever is asked of the documented surface is answered with JSON, and never with 500",
+    ),
     Behaviour("error.method", "200 text/html for a wrong method", ours="405 JSON"),
     Behaviour("auth.basic", "with a password every route wants Basic opencode:PASSWORD; else 401 with a challenge"),
 ]

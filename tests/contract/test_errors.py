@@ -1,12 +1,14 @@
 """Requests that cannot be answered: which status, which shape."""
 
 import base64
+import re
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.contract.behaviours import proves
 from tests.contract.conftest import AGAINST_PEER
+from tests.contract.shapes import operations
 from tests.contract.talk import Talk, worded
 
 from support.model_server import ModelServer
@@ -93,6 +95,26 @@ async def test_unknown_paths_and_methods_are_json_with_us(talk: Talk) -> None:
     else:
         assert {path.headers["content-type"], method.headers["content-type"]} == {"application/json"}
         assert (path.status_code, method.status_code) == (404, 405)
+
+
+@proves("error.surface")
+async def test_no_operation_of_the_surface_is_answered_with_500_or_a_page(talk: Talk) -> None:
+    if talk.with_peer:
+        pytest.skip("opencode answers pages and 500s, and some of these requests end it")
+    wrong: list[str] = []
+
+    for _, operation in operations():
+        if "text/event-stream" in str(operation.answers):
+            continue
+        bodies: list[dict[str, object] | None] = [None, {}]
+        for body in bodies:
+            path = re.sub(r"\{(\w+)\}", "ses_000000000000aaaaaaaaaaaaaa", operation.template)
+            answer = await talk.raw(operation.method, path, body=body)
+            kind = answer.headers.get("content-type", "")
+            if answer.status_code >= 500 or (answer.content and not kind.startswith("application/json")):
+                wrong.append(f"{operation}: {answer.status_code} {kind} {answer.text[:100]}")
+
+    assert wrong == []
 
 
 @proves("auth.basic")
