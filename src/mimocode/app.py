@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -183,11 +183,10 @@ class App:
     async def subscribe(self, directory: str | None) -> Subscription:
         """The events of a directory, or of all (None). It begins with `server.connected`, then what is still asked."""
         subscription = self.bus.subscribe(directory)
-        try:
+        with ExitStack() as failed:
+            failed.callback(subscription.close)
             pending = await self.asks.pending_events(directory)
-        except BaseException:
-            subscription.close()
-            raise
+            failed.pop_all()
         subscription.begin([Published(None, ServerConnected()), *(Published(place, body) for place, body in pending)])
         return subscription
 
