@@ -17,6 +17,7 @@ from mimocode.turn import prompt as texts
 from mimocode.turn.history import History
 from mimocode.turn.ports import Call, Place, Progress, Tool
 from mimocode.wire import event
+from mimocode.wire.ask import Rule
 from mimocode.wire.base import Wire
 from mimocode.wire.message import Created, ModelRef, UserMessage
 from mimocode.wire.part import AgentPart, CompactionPart, FilePart, Part, TextPart
@@ -286,3 +287,9 @@ def told(session_id: str, message: UserMessage, parts: list[Part]) -> list[event
     now = ids.now_ms()
     told: list[event.Body] = [event.MessageUpdated(sessionID=session_id, info=message)]
     return [*told, *(event.PartUpdated(sessionID=session_id, part=part, time=now) for part in parts)]
+
+
+def with_rules(rules: Sequence[Rule], more: Sequence[Rule]) -> list[Rule]:
+    """The rules and, behind them, some more; what they repeat is not kept twice, however often a client sends it."""
+    again = {(rule.permission, rule.pattern) for rule in more}
+    return [*(rule for rule in rules if (rule.permission, rule.pattern) not in again), *more]

@@ -6,6 +6,7 @@ from typing import Literal
 
 import anyio
 
+from mimocode.turn.ports import Place
 from mimocode.turn.world import Writing
 
 Kind = Literal["prompt", "shell", "summarize"]
@@ -40,7 +41,12 @@ class Admitted:
     handle: Running
     pen: Writing | None = None
     closing: bool = False
+    aborted: bool = False
     companions: list[Running] = field(default_factory=list[Running])
+
+    def close(self) -> None:
+        """Nothing more can be fed to it."""
+        self.closing = True
 
 
 @dataclass(slots=True)
@@ -51,5 +57,10 @@ class Lane:
     waiting: deque[Admitted] = field(default_factory=deque[Admitted])
     current: Admitted | None = None
     scope: anyio.CancelScope | None = None
-    aborting: bool = False
+    place: Place | None = None
     idle: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def turns(self) -> list[Admitted]:
+        """Those that have not ended: the one that runs, then those that wait."""
+        return [*([self.current] if self.current else []), *self.waiting]

@@ -12,8 +12,8 @@ never a task: whoever waits may leave, or come back, or come twice.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 
 import anyio
@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 
 from mimocode import ids
 from mimocode.bus.local import Bus
-from mimocode.errors import Conflict, NotFound, SessionBusy, Unavailable
+from mimocode.errors import Conflict, MimoError, NotFound, SessionBusy, Unavailable
 from mimocode.human.asks import Asks
 from mimocode.store.queries import Queries
 from mimocode.store.rows import TurnRow
@@ -29,7 +29,6 @@ from mimocode.turn.abort import finalised
 from mimocode.turn.failure import unknown
 from mimocode.turn.ports import Place
 from mimocode.wire import event
-from mimocode.wire.ask import Rule
 from mimocode.wire.error import AssistantError, MessageAbortedError
 from mimocode.wire.message import UserMessage, WithParts
 from mimocode.wire.part import Part
@@ -71,7 +70,7 @@ class Runner:
         """Turns run inside this block; at its end those that still run are suspended."""
         async with anyio.create_task_group() as group:
             self._group: TaskGroup = group
-            self._titles.run_in(group)
+            self._titles.start_with(self._beside)
             try:
                 yield self
             finally:
@@ -95,7 +94,7 @@ class Runner:
             if joined is not None:
                 return joined
             lane = await self._lane(session_id)
-            if self._when_busy == "reject" and lane.current is not None and not wanted.noReply:
+            if self._when_busy == "reject" and lane.turns and not wanted.noReply:
                 raise SessionBusy(session_id)
             instance = await self._turns.instance(session)
             message, parts = await admission.user_message(
@@ -122,7 +121,7 @@ class Runner:
             if joined is not None:
                 return joined
             lane = await self._lane(session_id)
-            if lane.current is not None:
+            if lane.turns:
                 raise SessionBusy(session_id)
             instance = await self._turns.instance(session)
             message, parts = shell.user_message(instance, session, wanted, turn_id)
@@ -155,6 +154,7 @@ class Runner:
 
     async def _join(self, session: Session, turn_id: str, digest: bytes) -> Running | None:
         """The turn of this id, if there is one. Raises `Conflict` if it was started by another request."""
+        known = self._handles.get((session.id, turn_id))  # looked for first: it may end while its row is read
         row = await self._queries.turn(session.id, turn_id)
         if row is None:
             if await self._queries.message(session.id, turn_id) is not None:
@@ -162,27 +162,15 @@ class Runner:
             return None
         if row.digest != digest:
             raise Conflict(f"{turn_id} was sent before with another body. Send the same body, or a new messageID.")
-        return self.handle(row)
-
-    def handle(self, row: TurnRow) -> Running:
-        """The handle of a stored turn: the one it runs under, or one that has its answer already."""
-        known = self._handles.get((row.session_id, row.id))
         if known is not None:
             return known
         handle = Running(row.session_id, row.id)
-        if row.answer is not None:
-            handle.end(row.answer)
-        else:
-            # Left behind by a process before this one, and not resumed.
-            handle.end(answers.suspended(row.session_id, row.id, None))
+        # Without an answer it was left behind by a process before this one, and not resumed.
+        handle.end(row.answer or answers.suspended(row.session_id, row.id, None))
         return handle
 
     async def _lane(self, session_id: str) -> Lane:
-        lane = self._lanes.get(session_id)
-        if lane is None:
-            lane = Lane(last_number=await self._queries.last_turn_number(session_id))
-            lane.idle.set()
-        return lane
+        return self._lanes.get(session_id) or Lane(last_number=await self._queries.last_turn_number(session_id))
 
     async def _note_choice(self, session: Session, message: UserMessage, wanted: PromptInput) -> Session:
         """A session remembers who was asked last, and which tools were switched off."""
@@ -195,7 +183,7 @@ class Runner:
             lambda now: now.but(
                 agent=message.agent,
                 model=model,
-                permission=_with(now.permission or [], rules) if rules else now.permission,
+                permission=admission.with_rules(now.permission or [], rules) if rules else now.permission,
             ),
         )
 
@@ -216,11 +204,18 @@ class Runner:
             fed_to.pen.history.apply(*changes)
         if lane.current is None and not lane.waiting:
             self._bus.opening(session.id)
-        await self._journal.put(place, *changes, durable=True, also=[admission.stored(row, lane.last_number)])
+        # Once it is stored it must run, whether or not the one who asked has left meanwhile.
+        with anyio.CancelScope(shield=True):
+            try:
+                await self._journal.put(place, *changes, durable=True, also=[admission.stored(row, lane.last_number)])
+            except MimoError:
+                del self._handles[session.id, row.id]
+                if fed_to is not None and fed_to.pen is not None:
+                    fed_to.companions.remove(admitted.handle)
+                    fed_to.pen.history.apply(event.MessageRemoved(sessionID=session.id, messageID=row.id))
+                raise
         if fed_to is None:
-            # Busy before anybody can ask: some clients take an idle session for a turn that is over.
-            self._sessions.status(place, session.id, Busy())
-            self._enter(lane, session.id, admitted)
+            self._enter(lane, place, admitted)
         return admitted.handle
 
     async def _store_only(
@@ -237,80 +232,88 @@ class Runner:
         handle.end(answer)
         return handle
 
-    def _enter(self, lane: Lane, session_id: str, admitted: Admitted) -> None:
+    def _enter(self, lane: Lane, place: Place, admitted: Admitted) -> None:
+        session_id = admitted.handle.session_id
+        if self._stopping:
+            self._release(admitted, answers.suspended(session_id, admitted.handle.turn_id, None))
+            return
+        # Busy before anybody can ask: some clients take an idle session for a turn that is over.
+        self._sessions.status(place, session_id, Busy())
         lane.waiting.append(admitted)
         if session_id not in self._lanes:
             self._lanes[session_id] = lane
-            lane.idle, lane.scope, lane.aborting = anyio.Event(), None, False
+            lane.idle, lane.scope, lane.place = anyio.Event(), None, place
             self._group.start_soon(self._drive, session_id, lane)
 
     # ── running ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _drive(self, session_id: str, lane: Lane) -> None:
         """Runs the lane's turns until there are none, then the session is idle."""
-        place: Place | None = None
         try:
             while lane.waiting and not self._stopping:
                 lane.current = lane.waiting.popleft()
-                place = await self._run(lane, lane.current) or place
+                await self._run(lane, lane.current)
                 lane.current = None
         finally:
-            for left in (*([lane.current] if lane.current else []), *lane.waiting):
+            for left in lane.turns:
                 self._release(left, answers.suspended(session_id, left.handle.turn_id, left.pen))
             del self._lanes[session_id]
-            if place is not None and not self._stopping:
-                self._sessions.status(place, session_id, Idle())
+            if lane.place is not None and not self._stopping:
+                self._sessions.status(lane.place, session_id, Idle())
             lane.idle.set()
 
-    async def _run(self, lane: Lane, admitted: Admitted) -> Place | None:
-        """One turn, from where its messages stand. Returns where it ran; None if its session is gone."""
+    async def _run(self, lane: Lane, admitted: Admitted) -> None:
+        """One turn, from where its messages stand to its answer."""
         handle = admitted.handle
-        failed: AssistantError | None = None
+        failed: AssistantError | None = MessageAbortedError() if admitted.aborted else None
         with anyio.CancelScope() as lane.scope:
-            try:
-                if lane.aborting:
-                    failed = MessageAbortedError()
-                admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
-                if failed is None:
-                    await self._turns.run(admitted.kind, admitted.pen, lambda: _close(admitted))
-            except NotFound as gone:
-                if gone.kind == "session":
-                    self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, None))
-                    return None
-                failed = unknown(gone)
-            except Exception as error:  # noqa: BLE001 - the turn's edge: a bug ends one turn, not the process
-                _log.exception("turn failed", extra={"session": handle.session_id, "turn": handle.turn_id})
-                failed = unknown(error)
-        admitted.closing = True
-        if lane.scope.cancelled_caught:
-            if not lane.aborting:
-                self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, admitted.pen))
-                return admitted.pen.turn.place if admitted.pen else None
+            failed = await self._safely(handle.session_id, lambda: self._work(admitted)) or failed
+        admitted.close()
+        if lane.scope.cancelled_caught or (failed is not None and lane.scope.cancel_called):
+            # Whatever went wrong while it was being stopped: it was stopped.
             failed = MessageAbortedError()
-        return await self._end(admitted, failed)
+            if not admitted.aborted:
+                self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, admitted.pen))
+                return
+        if await self._safely(handle.session_id, lambda: self._end(admitted, failed)):
+            # The disk refuses, say: the turn stays unfinished there, and goes on when it can. Who waits is told.
+            self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, admitted.pen))
 
-    async def _end(self, admitted: Admitted, failed: AssistantError | None) -> Place | None:
+    async def _work(self, admitted: Admitted) -> None:
+        handle = admitted.handle
+        admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
+        if not admitted.aborted:
+            await self._turns.run(admitted.kind, admitted.pen, admitted.close)
+
+    async def _end(self, admitted: Admitted, failed: AssistantError | None) -> None:
         """Writes how the turn ended and its answer, lets the subscribers have it, then answers who waits."""
-        handle, pen = admitted.handle, admitted.pen
-        try:
-            if pen is None:
-                pen = await self._turns.bare_pen(handle.session_id, handle.turn_id, admitted.number)
-            if failed is not None:
-                await self._asks.settle_all(handle.session_id)
-                await pen.put(*finalised(pen, failed))
-                pen.tell(event.SessionError(sessionID=handle.session_id, error=failed))
-            answer = answers.ended(admitted.kind, pen)
-            for each in (handle, *admitted.companions):
-                await self._journal.end_turn(each.session_id, each.turn_id, answer)
-        except Unavailable as refused:
-            # The disk refuses: the turn stays unfinished there, and goes on when it can. Who waits is told.
-            _log.error("turn could not be stored", extra={"session": handle.session_id, "reason": str(refused)})
-            answer = answers.suspended(handle.session_id, handle.turn_id, pen)
+        handle = admitted.handle
+        if admitted.pen is None:
+            admitted.pen = await self._turns.bare_pen(handle.session_id, handle.turn_id, admitted.number)
+        pen = admitted.pen
+        if failed is not None:
+            await self._asks.settle_all(handle.session_id)
+            await pen.put(*finalised(pen, failed))
+            pen.tell(event.SessionError(sessionID=handle.session_id, error=failed))
+        answer = answers.ended(admitted.kind, pen)
+        for each in (handle, *admitted.companions):
+            await self._journal.end_turn(each.session_id, each.turn_id, answer)
         if await self._bus.flushed():
             # Some clients stop reading events as soon as the answer is there.
             await anyio.sleep(LAST_EVENTS_S)
         self._release(admitted, answer)
-        return pen.turn.place if pen else None
+
+    async def _safely(self, session_id: str, work: Callable[[], Awaitable[None]]) -> AssistantError | None:
+        """Does the work; what went wrong with it, if anything, is logged and returned."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the turn's edge: a bug ends one turn, not the process
+            _log.exception("turn failed", extra={"session": session_id})
+            return unknown(error)
+        return None
+
+    def _beside(self, session_id: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._group.start_soon(self._safely, session_id, work)
 
     def _release(self, admitted: Admitted, answer: bytes) -> None:
         for handle in (admitted.handle, *admitted.companions):
@@ -320,14 +323,20 @@ class Runner:
     # ── ending, resuming ─────────────────────────────────────────────────────────────────────────────────
 
     async def abort(self, session_id: str) -> None:
-        """Ends the session's turn and those that wait behind it, and returns when all of that is written."""
+        """Ends the session's turn and those that wait behind it, and returns when all of that is written.
+
+        A prompt that comes meanwhile is not meant, and not waited for.
+        """
         lane = self._lanes.get(session_id)
         if lane is None:
             return
-        lane.aborting = True
+        meant = lane.turns
+        for admitted in meant:
+            admitted.aborted = True
         if lane.scope is not None:
             lane.scope.cancel()
-        await lane.idle.wait()
+        for admitted in meant:
+            await admitted.handle.answer()
 
     async def delete(self, session_id: str) -> None:
         """Aborts and removes a session and its children. Raises `NotFound`."""
@@ -340,13 +349,15 @@ class Runner:
 
     async def remove_message(self, session_id: str, message_id: str) -> None:
         """Raises `NotFound`, and `SessionBusy` while a turn runs: it decides by its messages."""
-        self._must_be_idle(session_id)
-        await self._sessions.remove_message(session_id, message_id)
+        async with self._admission(session_id):
+            self._must_be_idle(session_id)
+            await self._sessions.remove_message(session_id, message_id)
 
     async def remove_part(self, session_id: str, message_id: str, part_id: str) -> None:
         """Raises as `remove_message` does."""
-        self._must_be_idle(session_id)
-        await self._sessions.remove_part(session_id, message_id, part_id)
+        async with self._admission(session_id):
+            self._must_be_idle(session_id)
+            await self._sessions.remove_part(session_id, message_id, part_id)
 
     def _must_be_idle(self, session_id: str) -> None:
         if session_id in self._lanes:
@@ -369,26 +380,19 @@ class Runner:
 
         Those that run here already are left alone. Returns how many were entered.
         """
-        left = [row for row in await self._queries.unfinished_turns() if session_id in (None, row.session_id)]
-        rows = [row for row in left if (row.session_id, row.id) not in self._handles]
+        rows = [row for row in await self._queries.unfinished_turns() if session_id in (None, row.session_id)]
+        entered = 0
         for row in rows:
-            lane = self._lanes.get(row.session_id) or await self._lane(row.session_id)
-            handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
-            session = await self._sessions.get(row.session_id)
-            self._sessions.status(place_of(session), row.session_id, Busy())
-            self._enter(lane, row.session_id, Admitted(row.kind, row.number, handle))
-        return len(rows)
+            with suppress(NotFound):  # deleted meanwhile
+                async with self._admission(row.session_id) as session:
+                    now = await self._queries.turn(row.session_id, row.id)
+                    if now is not None and now.ended is None and (row.session_id, row.id) not in self._handles:
+                        lane = await self._lane(row.session_id)
+                        handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
+                        self._enter(lane, place_of(session), Admitted(row.kind, row.number, handle))
+                        entered += 1
+        return entered
 
 
 LAST_EVENTS_S = 0.005
 """Between the last event of a turn and its answer, where somebody listens to events."""
-
-
-def _close(admitted: Admitted) -> None:
-    admitted.closing = True
-
-
-def _with(rules: Sequence[Rule], more: Sequence[Rule]) -> list[Rule]:
-    """The rules and, behind them, some more; what they repeat is not kept twice, however often a client sends it."""
-    again = {(rule.permission, rule.pattern) for rule in more}
-    return [*(rule for rule in rules if (rule.permission, rule.pattern) not in again), *more]

@@ -132,10 +132,11 @@ class Sessions:
 
     async def remove(self, session_id: str) -> None:
         """Removes it with all it holds. Its turns must have ended. Raises `NotFound`."""
-        session = await self.get(session_id)
-        self._status.pop(session_id, None)
-        told = event.SessionDeleted(sessionID=session_id, info=session)
-        await self._journal.put(place_of(session), told, durable=True)
+        async with self._locked(session_id):
+            session = await self.get(session_id)
+            self._status.pop(session_id, None)
+            told = event.SessionDeleted(sessionID=session_id, info=session)
+            await self._journal.put(place_of(session), told, durable=True)
 
     # ── many ─────────────────────────────────────────────────────────────────────────────────────────────
 

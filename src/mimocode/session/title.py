@@ -1,10 +1,11 @@
 """Names a session after its first prompt: the small model is asked beside the turn, which does not wait for it."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 
 import anyio
-from anyio.abc import TaskGroup
 
 from mimocode.errors import MimoError
 from mimocode.turn import prompt
@@ -19,23 +20,26 @@ _log = logging.getLogger(__name__)
 LONGEST = 100
 PATIENCE_S = 60.0
 
+Start = Callable[[str, Callable[[], Awaitable[None]]], None]
+"""Begins some work for a session, in a task of its own."""
+
 
 class Titles:
-    """Runs in the task group that it is given; a title that does not come is no harm."""
+    """Works beside the turns; a title that does not come is no harm."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._group: TaskGroup | None = None
+        self._start: Start | None = None
 
-    def run_in(self, group: TaskGroup) -> None:
-        self._group = group
+    def start_with(self, start: "Start") -> None:
+        self._start = start
 
     def want(self, pen: Writing) -> None:
         """Asks for a title if this is the session's first prompt."""
         prompts = [entry for entry in pen.history if isinstance(entry.info, UserMessage) and not entry.compaction]
         answered = any(entry.info.role == "assistant" for entry in pen.history)
-        if self._group is not None and len(prompts) == 1 and not answered:
-            self._group.start_soon(self._name, pen)
+        if self._start is not None and len(prompts) == 1 and not answered:
+            self._start(pen.turn.session_id, partial(self._name, pen))
 
     async def _name(self, pen: Writing) -> None:
         turn = pen.turn

@@ -1,20 +1,20 @@
 """What a turn is made of, put together from its stored messages and its directory's configuration."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 
 from mimocode import ids
-from mimocode.errors import ToolFailed
+from mimocode.errors import Invalid, NotFound, ToolFailed
 from mimocode.human.asks import Asks
 from mimocode.human.permission import HumanOfTurn, Permissions
 from mimocode.store.queries import Queries
 from mimocode.turn import compact, loop, prompt, rules
 from mimocode.turn.decide import Finish, Limits, decide
 from mimocode.turn.history import History
-from mimocode.turn.ports import Call, Clock, Human, Need, Place, Tool, Toolbox
+from mimocode.turn.ports import Call, Clock, Human, ModelCall, ModelEvent, Need, Place, Tool, Toolbox
 from mimocode.turn.structured import StructuredOutput
 from mimocode.turn.world import Turn, World, Writing
 from mimocode.wire.agent import Agent
@@ -83,7 +83,7 @@ class Turns:
         return Writing(self._turn(instance, place, agent, asked), world, history)
 
     async def bare_pen(self, session_id: str, turn_id: str, number: int) -> Writing:
-        """Enough of a turn to write why it cannot be run: its agent or its model may be gone."""
+        """Enough of a turn to write why it cannot be run: its agent, its model, its configuration may be gone."""
         session = await self._sessions.get(session_id)
         history = await self._history_of(session_id, turn_id, number)
         asked = history.entry(turn_id).info
@@ -106,10 +106,9 @@ class Turns:
             system="",
             limits=Limits(steps=None, window=compact.Window(usable=0)),
         )
-        instance = await self._instances.get(session.directory)
         world = World(
             journal=self._journal,
-            models=instance.models,
+            models=_NoModels(),
             toolbox={},
             human=_Nobody(),
             account=self._sessions,
@@ -120,7 +119,9 @@ class Turns:
     async def _history_of(self, session_id: str, turn_id: str, number: int) -> History:
         """A prompt that was fed to a running turn belongs to that turn, not to the number it was admitted under."""
         stored = await self._queries.history(session_id, number)
-        own = next((turn for turn, message in stored if message.info.id == turn_id), number)
+        own = next((turn for turn, message in stored if message.info.id == turn_id), None)
+        if own is None:
+            raise NotFound("message", turn_id, f"The prompt {turn_id} of this turn was deleted.")
         return History(own, [(turn, message) for turn, message in stored if turn <= own])
 
     def _turn(self, instance: Instance, place: Place, agent: Agent, asked: UserMessage) -> Turn:
@@ -199,6 +200,24 @@ class _Nobody:
 
     async def permit(self, call: Call, needs: Sequence[Need]) -> None:
         return None
+
+
+class _NoModels:
+    """Fulfils `Models` for a turn that cannot be run."""
+
+    def resolve(self, provider_id: str, model_id: str) -> Model:
+        raise Invalid(f"No model can be used here: {provider_id}/{model_id}.")
+
+    @property
+    def default(self) -> Model:
+        return self.resolve("", "")
+
+    @property
+    def small(self) -> Model:
+        return self.resolve("", "")
+
+    def stream(self, call: ModelCall) -> AsyncGenerator[ModelEvent, None]:
+        raise Invalid(f"No model can be used here: {call.model.providerID}/{call.model.id}.")
 
 
 class SystemClock:
