@@ -1,9 +1,12 @@
 """`mimo run` without a terminal: what programs and pipelines get of it."""
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from tests.service.cli.mimo import User, lines_of, result_of, user
+from tests.service.cli.mimo import User, lines_of, result_of, served, user
+
+from mimocode.wire.part import TextPart
 
 ASKING = """
 call: question {"questions": [{"question": "Which colour?", "header": "Colour", "options": \
@@ -27,9 +30,21 @@ text: So be it.
 """
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Generator[User]:
+    with served(tmp_path_factory.mktemp("home")) as someone:
+        yield someone
+
+
 @pytest.fixture
-def someone(tmp_path: Path) -> User:
-    return user(tmp_path)
+def someone(home: User, tmp_path: Path) -> User:
+    return home.at(tmp_path / "project")
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> User:
+    """Without a running server."""
+    return user(tmp_path / "alone")
 
 
 async def test_the_answer_is_on_stdout_and_all_else_on_stderr(someone: User) -> None:
@@ -59,32 +74,32 @@ async def test_json_is_one_event_a_line_and_a_result_at_the_end(someone: User) -
     assert result["messageID"] == lines[-2]["part"]["messageID"]
 
 
-async def test_a_question_nobody_can_answer_ends_with_4_and_says_how(someone: User) -> None:
-    model = someone.script(ASKING)
+async def test_a_question_nobody_can_answer_ends_with_4_and_says_how(alone: User) -> None:
+    model = alone.script(ASKING)
 
-    asked = await someone.mimo("run", "-m", model, "paint")
+    asked = await alone.mimo("run", "-m", model, "paint")
 
     assert asked.code == 4
     assert "Which colour?" in asked.err
     [reply] = [line.split(":", 1)[1] for line in asked.err.splitlines() if line.startswith("Answer:")]
     [go_on] = [line.split(":", 1)[1] for line in asked.err.splitlines() if line.startswith("Go on:")]
-    replied = await someone.mimo(*reply.split()[1:-1], "Blue")
+    replied = await alone.mimo(*reply.split()[1:-1], "Blue")
     assert replied.code == 0, replied.err
-    finished = await someone.mimo(*go_on.split()[1:])
+    finished = await alone.mimo(*go_on.split()[1:])
     assert (finished.code, finished.out) == (0, "You said Blue.\n")
 
 
-async def test_a_waiting_turn_is_gone_on_with_an_answer(someone: User) -> None:
-    asked = await someone.mimo("run", "--format", "json", "-m", someone.script(ASKING), "paint")
+async def test_a_waiting_turn_is_gone_on_with_an_answer(alone: User) -> None:
+    asked = await alone.mimo("run", "--format", "json", "-m", alone.script(ASKING), "paint")
     waiting = result_of(asked.out)
 
-    done = await someone.mimo("run", "--format", "json", "-s", waiting["sessionID"], "--answer", "red")
+    done = await alone.mimo("run", "--format", "json", "-s", waiting["sessionID"], "--answer", "red")
 
     assert (waiting["status"], asked.code) == ("needs_human", 4)
     result = result_of(done.out)
     assert (result["status"], result["text"]) == ("done", "You said Red.")
     assert waiting["promptID"] == result["promptID"]
-    exported = await someone.json("session", "export", waiting["sessionID"])
+    exported = await alone.json("session", "export", waiting["sessionID"])
     assert sum(message["info"]["role"] == "user" for message in exported["messages"]) == 1
 
 
@@ -112,9 +127,10 @@ async def test_permissions_are_given_by_yes_alone(someone: User) -> None:
 async def test_a_permission_is_replied_to_from_elsewhere(someone: User) -> None:
     someone.config(permission={"bash": "ask"})
     asked = await someone.mimo("run", "--format", "json", "-m", someone.script(WRITING), "go")
-    [permission] = await someone.json("permission", "list")
+    async with someone.client() as mimo:
+        [permission] = await mimo.permissions()
 
-    replied = await someone.mimo("permission", "reply", permission["id"], "once")
+    replied = await someone.mimo("permission", "reply", permission.id, "once")
     done = await someone.mimo("run", "-s", result_of(asked.out)["sessionID"])
 
     assert (replied.code, done.code) == (0, 0)
@@ -179,8 +195,8 @@ async def test_a_piped_text_goes_after_the_message(someone: User) -> None:
 
     async def prompted(*words: str) -> list[str]:
         done = await someone.mimo("run", "--format", "json", "-m", model, *words, feed=b"the log\n")
-        exported = await someone.json("session", "export", result_of(done.out)["sessionID"])
-        return [part["text"] for part in exported["messages"][0]["parts"]]
+        asked, *_ = await someone.messages(result_of(done.out)["sessionID"])
+        return [part.text for part in asked.parts if isinstance(part, TextPart)]
 
     assert await prompted("look", "at") == ["look at\n\nthe log"]
     assert await prompted() == ["the log"]

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from tests.service.cli.mimo import CTRL_C, DOWN, ENTER, ESCAPE, Terminal, User, terminal, user
+from tests.service.cli.mimo import CTRL_C, DOWN, ENTER, ESCAPE, Terminal, User, served, terminal
 
 ASKING = """
 call: question {"questions": [{"question": "Which colour?", "header": "Colour", "options": \
@@ -27,9 +27,15 @@ text: So be it.
 """
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Generator[User]:
+    with served(tmp_path_factory.mktemp("home")) as someone:
+        yield someone
+
+
 @pytest.fixture
-def someone(tmp_path: Path) -> User:
-    return user(tmp_path)
+def someone(home: User, tmp_path: Path) -> User:
+    return home.at(tmp_path / "project")
 
 
 @pytest.fixture
@@ -112,8 +118,9 @@ def test_a_permission_is_refused_with_a_reason(someone: User) -> None:
 async def test_a_dialog_closes_when_somebody_else_has_answered(someone: User) -> None:
     with terminal(someone, "run", "-m", someone.script(ASKING), "paint") as screen:
         screen.until("dismisses")
-        [question] = await someone.json("question", "list")
-        await someone.mimo("question", "reply", question["id"], "red")
+        async with someone.client() as mimo:
+            [question] = await mimo.questions()
+            await mimo.reply_question(question.id, [["Red"]])
 
         screen.until("Answered elsewhere.")
         screen.until("You said Red.")

@@ -192,7 +192,7 @@ def _prompt(options: Options) -> PromptInput | None:
 
 def _message(options: Options) -> str:
     if options.words == ("-",):
-        return stdin.whole()
+        return stdin.whole().rstrip("\n")
     words = " ".join(options.words)
     if words or options.session or options.go_on or options.files:
         piped = stdin.if_any()

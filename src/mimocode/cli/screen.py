@@ -1,8 +1,8 @@
 """What a person or a program sees: the answer on stdout, everything else on stderr, one live line on a terminal."""
 
 import io
+import os
 import re
-import shutil
 import unicodedata
 from typing import TextIO
 
@@ -13,6 +13,8 @@ _COMMANDS = re.compile(
     r"|\x1b.?"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+_WIDTH = 80
+"""Of a terminal that does not say."""
 _CLEAR = "\r\x1b[K"
 
 
@@ -118,7 +120,10 @@ class Screen:
         return self._terminal and self._column > 0
 
     def _width(self) -> int:
-        return max(shutil.get_terminal_size().columns, 20)
+        try:
+            return os.get_terminal_size(self._err.fileno()).columns or _WIDTH
+        except OSError:
+            return _WIDTH
 
     def _advance(self, text: str) -> None:
         if not self._terminal:

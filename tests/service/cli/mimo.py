@@ -13,35 +13,42 @@ import termios
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.programs import BIN, Finished, end_group, plain_environment, run
+from tests.support.programs import BIN, Finished, end_group, free_port, plain_environment, run, serving
+
+from mimocode.client import AsyncMimo
+from mimocode.wire.message import WithParts
 
 MIMO = str(BIN / "mimo")
 WITHIN_S = 30.0
+PASSWORD = "of the tests"
 _ESCAPES = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[=>()][0-9A-B]?|\x1b\][^\x07]*\x07")
 
 
 @dataclass(frozen=True)
 class User:
-    """Somebody with an empty home and one project. `env` is all their commands see."""
+    """Somebody with an empty home, at work in one project. `env` is all their commands see."""
 
     root: Path
+    project: Path
     env: dict[str, str]
 
-    @property
-    def project(self) -> Path:
-        return self.root / "project"
+    def at(self, project: Path) -> "User":
+        """The same person in another project."""
+        project.mkdir(parents=True)
+        return replace(self, project=project)
 
-    @property
-    def database(self) -> Path:
-        return self.root / "mimocode" / "data" / "mimocode.db"
+    def client(self) -> AsyncMimo:
+        """Their running server, spoken to without a command."""
+        return AsyncMimo(env=self.env, directory=str(self.project))
 
-    @property
-    def server_file(self) -> Path:
-        return self.root / "mimocode" / "state" / "server.json"
+    async def messages(self, session_id: str) -> list[WithParts]:
+        """All messages of a session, as their running server has them."""
+        async with self.client() as mimo:
+            return (await mimo.messages(session_id))[0]
 
     def script(self, text: str, name: str = "play") -> str:
         """A scripted model; returns what ``--model`` calls it."""
@@ -76,11 +83,28 @@ class User:
 
 
 def user(root: Path) -> User:
+    """Somebody without a running server: each command brings its own."""
     env = plain_environment(root / "home") | {"MIMOCODE_HOME": str(root / "mimocode")}
-    made = User(root, env)
-    made.project.mkdir(parents=True)
-    (root / "home").mkdir()
-    return made
+    (root / "home").mkdir(parents=True)
+    (root / "project").mkdir()
+    return User(root, root / "project", env)
+
+
+@contextmanager
+def served(root: Path) -> Generator[User]:
+    """Somebody whose server runs: their commands start faster, and share it."""
+    someone = user(root)
+    port = free_port()
+    with serving(
+        [MIMO, "serve", "--port", str(port)],
+        name="mimo",
+        url=f"http://127.0.0.1:{port}",
+        directory=someone.project,
+        env=someone.env | {"MIMOCODE_SERVER_PASSWORD": PASSWORD},
+        log=root / "serve.log",
+        authorization=f"Bearer {PASSWORD}",
+    ):
+        yield replace(someone, env=someone.env | {"MIMOCODE_SERVER_PASSWORD": PASSWORD})
 
 
 @contextmanager
