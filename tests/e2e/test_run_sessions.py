@@ -136,6 +136,17 @@ async def test_a_dismissed_question_ends_its_turn(someone: User) -> None:
     assert (done.code, done.out) == (0, "")
 
 
+async def test_a_question_of_another_session_is_left_alone(someone: User) -> None:
+    asked = await someone.mimo("run", "-m", someone.script(ASKING), "go")
+
+    answers = ["--answer", "Red", "--answer", "S"]
+    done = await someone.mimo("run", "-m", someone.script("text: Mine.", "plain"), *answers, "go")
+
+    assert (asked.code, done.code, done.out) == (4, 0, "Mine.\n")
+    async with someone.client() as mimo:
+        assert len(await mimo.questions()) == 1
+
+
 async def test_a_question_of_a_child_session_is_asked_as_well(someone: User) -> None:
     busy = someone.script(WORKING, "busy")
     someone.config(model=someone.script(ASKING, "child"))

@@ -7,7 +7,7 @@ from mimocode.client import AsyncMimo
 from mimocode.errors import Invalid
 from mimocode.wire.ask import PermissionAnswer, QuestionRequest
 
-from . import printed
+from . import named, printed
 from .answers import labels
 from .asking import described
 from .howto import question_lines
@@ -33,7 +33,7 @@ async def permissions(mimo: AsyncMimo, *, json: bool) -> None:
 
 
 async def reply(mimo: AsyncMimo, request_id: str, values: Sequence[str], *, json: bool) -> None:
-    request = await _question(mimo, request_id)
+    request = await _question(mimo, named.question_id(request_id))
     answers = [[value] for value in values]
     if request is not None:
         _check(request, values)
@@ -46,7 +46,7 @@ async def reply(mimo: AsyncMimo, request_id: str, values: Sequence[str], *, json
 
 
 async def reject(mimo: AsyncMimo, request_id: str, *, json: bool) -> None:
-    await mimo.reject_question(request_id)
+    await mimo.reject_question(named.question_id(request_id))
     if json:
         printed.json({"rejected": request_id})
     else:
@@ -57,7 +57,7 @@ async def permit(mimo: AsyncMimo, request_id: str, reply: str, message: str | No
     answer = _answer(reply)
     if message is not None and answer != "reject":
         raise Invalid(f"--message goes with reject, not with {answer}.")
-    await mimo.reply_permission(request_id, answer, message=message)
+    await mimo.reply_permission(named.permission_id(request_id), answer, message=message)
     if json:
         printed.json({"replied": request_id, "reply": answer})
     else:

@@ -9,12 +9,12 @@ import anyio
 
 from mimocode import ids
 from mimocode.client import AsyncMimo
-from mimocode.errors import Invalid, MimoError
+from mimocode.errors import Invalid, MimoError, NotFound
 from mimocode.wire.message import ModelRef, UserMessage
 from mimocode.wire.prompt import PromptInput, TextPartInput
 from mimocode.wire.session import Session
 
-from . import attachments, stdin
+from . import attachments, named, stdin
 from .answers import Prepared
 from .asking import Asking, Request
 from .connect import BEAT_S, Reached, Where, reached
@@ -214,7 +214,7 @@ async def _session(options: Options, there: Reached) -> Session:
     if options.session and options.go_on:
         raise Invalid("Give either --session or --continue, not both.")
     if options.session:
-        session = await mimo.session(options.session)
+        session = await mimo.session(named.session_id(options.session))
     elif options.go_on:
         session = next((one for one in await mimo.sessions(roots=True, limit=20) if not one.parentID), None)
         if session is None:
@@ -224,7 +224,12 @@ async def _session(options: Options, there: Reached) -> Session:
     else:
         return await mimo.create_session(title=options.title)
     if options.fork:
-        session = await mimo.fork_session(session.id)
+        try:
+            session = await mimo.fork_session(session.id)
+        except NotFound as error:
+            raise Invalid(
+                "--fork: this server cannot copy sessions. Leave it out to go on in the session itself."
+            ) from error
     return await mimo.update_session(session.id, title=options.title) if options.title else session
 
 

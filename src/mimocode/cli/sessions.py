@@ -7,7 +7,7 @@ from mimocode.wire.base import JsonObject
 from mimocode.wire.message import AssistantMessage, WithParts
 from mimocode.wire.part import FilePart, Part, TextPart, ToolPart
 
-from . import printed, toolline
+from . import named, printed, toolline
 
 _PAGE = 200
 
@@ -21,7 +21,7 @@ async def listed(mimo: AsyncMimo, *, limit: int, search: str | None, json: bool)
 
 
 async def shown(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
-    session = await mimo.session(session_id)
+    session = await mimo.session(named.session_id(session_id))
     if json:
         printed.json(session.plain())
         return
@@ -33,7 +33,7 @@ async def shown(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
 
 async def deleted(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
     # The server takes an unknown id for one that is deleted already; a typing error should be heard of.
-    session = await mimo.session(session_id)
+    session = await mimo.session(named.session_id(session_id))
     await mimo.delete_session(session.id)
     if json:
         printed.json({"deleted": session.id})
@@ -43,7 +43,7 @@ async def deleted(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
 
 async def exported(mimo: AsyncMimo, session_id: str) -> None:
     """As the reference command does: ``{"info": session, "messages": [{"info", "parts"}]}``."""
-    session = await mimo.session(session_id)
+    session = await mimo.session(named.session_id(session_id))
     said: JsonObject = {
         "info": session.plain(),
         "messages": [message.plain() for message in await _messages(mimo, session_id)],
