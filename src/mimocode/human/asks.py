@@ -130,7 +130,7 @@ class Asks:
         """
         first = False
         with anyio.CancelScope(shield=True):
-            first = await self._ledger.settle(await self._place(row), row.id, reply, told)
+            first = await self._ledger.settle(_place(row), row.id, reply, told)
             try:
                 if first and meanwhile is not None:
                     await meanwhile()
@@ -182,13 +182,13 @@ class Asks:
         found: list[tuple[Place, event.Body]] = []
         for row in await self._queries.pending_asks(directory=directory):
             asked = event.QuestionAsked if row.kind == "question" else event.PermissionAsked
-            found.append((await self._place(row), asked(**json.loads(row.asked))))
+            found.append((_place(row), asked(**json.loads(row.asked))))
         return found
-
-    async def _place(self, row: AskRow) -> Place:
-        session = await self._queries.session(row.session_id)
-        return Place(directory=row.directory, project=session.projectID if session else "global")
 
 
 def _permission_replied(row: AskRow, answer: PermissionAnswer) -> event.PermissionReplied:
     return event.PermissionReplied(sessionID=row.session_id, requestID=row.id, reply=answer)
+
+
+def _place(row: AskRow) -> Place:
+    return Place(directory=row.directory, project=row.project)

@@ -153,7 +153,10 @@ class Queries:
 
 
 _TURN = "SELECT session_id, id, number, kind, digest, request, created, ended, answer FROM turn"
-_ASK = "SELECT id, kind, session_id, directory, asked, settled, reply FROM ask"
+_ASK = (
+    "SELECT id, kind, session_id, directory, asked, settled, reply,"
+    " coalesce((SELECT project_id FROM session WHERE session.id = ask.session_id), 'global') AS project FROM ask"
+)
 
 
 def _message(row: sqlite3.Row) -> Message:

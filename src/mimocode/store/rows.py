@@ -109,12 +109,13 @@ class TurnRow:
 
 @dataclass(frozen=True, slots=True)
 class AskRow:
-    """`asked` is the request as JSON, `reply` the answer as JSON once it is settled."""
+    """`asked` is the request as JSON, `reply` the answer as JSON once it is settled. `project` is its session's."""
 
     id: str
     kind: Literal["question", "permission"]
     session_id: str
     directory: str
+    project: str
     asked: str
     settled: int | None
     reply: str | None
