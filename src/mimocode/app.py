@@ -99,7 +99,7 @@ class Directories:
                 known.looked = time.monotonic()
                 if await anyio.to_thread.run_sync(known.current):
                     return known
-                self._outdated.append(known.models)
+                self._outdated.append(self._loaded.pop(directory).models)
             self._loaded[directory] = loaded = await self._load(directory)
             return loaded
 
