@@ -1,7 +1,7 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+ and the package registries, nothing else.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check format clean
+.PHONY: setup demo demo-real test contract bench check format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,8 +25,20 @@ check: setup
 demo: setup
 	@$(BIN)/python tools/demo.py
 
+# The same system with a real model, small enough to ship in a package. Builds llama.cpp's server the first time.
+demo-real: setup
+	@tools/demo-real
+
 test: setup
 	$(BIN)/python -m pytest
+
+# With PEER=1 the same behaviours are asked of the real opencode too.
+contract: setup
+	MIMOCODE_CONTRACT_PEER=$(PEER) $(BIN)/python -m pytest tests/contract tests/e2e/test_real_clients.py
+
+# Beside the peer, in one run; writes bench/RESULTS.md.
+bench: setup
+	$(BIN)/python -m bench
 
 format: setup
 	$(BIN)/ruff check --fix $(CODE)

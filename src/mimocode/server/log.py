@@ -19,7 +19,7 @@ FORMAT: Final = "MIMOCODE_LOG_FORMAT"
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 FORMATS: Final = ("text", "json")
 
-_NOISY: Final = ("uvicorn", "httpx", "httpcore", "openai", "anthropic", "google_genai", "asyncio", "alembic")
+_NOISY: Final = ("uvicorn", "httpx", "httpx2", "httpcore", "openai", "anthropic", "google_genai", "asyncio", "alembic")
 """Loggers of libraries that tell at level info what is of interest only when looking for a fault."""
 
 _HIDDEN: Final = "[redacted]"
