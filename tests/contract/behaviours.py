@@ -184,9 +184,7 @@ CATALOG = [
 
 BEHAVIOURS = [*SESSIONS, *TURNS, *ORDER, *ASKS, *STREAMS, *ERRORS, *CATALOG]
 
-FORK = "POST /session/{sessionID}/fork"
 PLANNED = {
-    FORK,
     "GET /experimental/capabilities",
     "GET /experimental/console",
     "GET /experimental/resource",

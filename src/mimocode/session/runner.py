@@ -37,7 +37,7 @@ from mimocode.wire.session import Busy, Idle, Session, SessionModel
 
 from . import admission, answers, shell
 from .journal import Journal
-from .lane import Admitted, Lane, Running, WhenBusy
+from .lane import LAST_EVENTS_S, Admitted, Lane, Running, WhenBusy
 from .sessions import Sessions, place_of
 from .title import Titles
 from .turns import Turns
@@ -164,9 +164,12 @@ class Runner:
             raise Conflict(f"{turn_id} was sent before with another body. Send the same body, or a new messageID.")
         if known is not None:
             return known
+        if row.answer is None:
+            # Left behind by a process before this one: who sends it again wants it to go on.
+            await self._resume(session)
+            return self._handles[session.id, turn_id]
         handle = Running(row.session_id, row.id)
-        # Without an answer it was left behind by a process before this one, and not resumed.
-        handle.end(row.answer or answers.suspended(row.session_id, row.id, None))
+        handle.end(row.answer)
         return handle
 
     async def _lane(self, session_id: str) -> Lane:
@@ -380,19 +383,18 @@ class Runner:
 
         Those that run here already are left alone. Returns how many were entered.
         """
-        rows = [row for row in await self._queries.unfinished_turns() if session_id in (None, row.session_id)]
         entered = 0
-        for row in rows:
+        for one in dict.fromkeys(row.session_id for row in await self._queries.unfinished_turns(session_id)):
             with suppress(NotFound):  # deleted meanwhile
-                async with self._admission(row.session_id) as session:
-                    now = await self._queries.turn(row.session_id, row.id)
-                    if now is not None and now.ended is None and (row.session_id, row.id) not in self._handles:
-                        lane = await self._lane(row.session_id)
-                        handle = self._handles[row.session_id, row.id] = Running(row.session_id, row.id)
-                        self._enter(lane, place_of(session), Admitted(row.kind, row.number, handle))
-                        entered += 1
+                async with self._admission(one) as session:
+                    entered += await self._resume(session)
         return entered
 
-
-LAST_EVENTS_S = 0.005
-"""Between the last event of a turn and its answer, where somebody listens to events."""
+    async def _resume(self, session: Session) -> int:
+        left = await self._queries.unfinished_turns(session.id)
+        rows = [row for row in left if (session.id, row.id) not in self._handles]
+        for row in rows:
+            lane = await self._lane(session.id)
+            handle = self._handles[session.id, row.id] = Running(session.id, row.id)
+            self._enter(lane, place_of(session), Admitted(row.kind, row.number, handle))
+        return len(rows)

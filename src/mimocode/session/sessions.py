@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import reduce
 from random import choice
 from weakref import WeakValueDictionary
 
@@ -11,17 +12,18 @@ import anyio
 from mimocode import WIRE_VERSION, ids
 from mimocode.errors import NotFound
 from mimocode.store.queries import Queries
-from mimocode.store.rows import Page, SessionFilter
+from mimocode.store.rows import Op, Page, SessionFilter
 from mimocode.turn.ports import Place
 from mimocode.wire import event
 from mimocode.wire.ask import Rule
 from mimocode.wire.base import JsonObject, Wire
-from mimocode.wire.message import WithParts
+from mimocode.wire.message import AssistantMessage, WithParts
 from mimocode.wire.part import CacheTokens, Tokens
 from mimocode.wire.session import Project, Session, SessionModel, SessionStatus, SessionTime, Todo
 
+from . import fork
 from .instance import Instance, Instances
-from .journal import Journal
+from .journal import Journal, ops_of
 from .words import ADJECTIVES, NOUNS
 
 __all__ = ["Page", "SessionFilter", "SessionInput", "SessionPatch", "Sessions", "has_default_title", "place_of"]
@@ -87,6 +89,35 @@ class Sessions:
         if await self._queries.project(instance.project.id) is None:
             told = event.ProjectUpdated.model_construct(**dict(instance.project))
             await self._journal.put(instance.place, told)
+
+    async def fork(self, session_id: str, *, before: str | None = None) -> Session:
+        """A new session with copies of the messages before a message, or of all. The original stays as it is.
+
+        Its rules go along; what it has cost is its messages' own. Raises `NotFound`.
+        """
+        original = await self.get(session_id)
+        stored = await self._queries.history(session_id, LAST_TURN)
+        unfinished = await self._queries.unfinished_turns(session_id)
+        now = ids.now_ms()
+        copy = original.but(
+            id=ids.descending("ses"),
+            slug=f"{choice(ADJECTIVES)}-{choice(NOUNS)}",  # noqa: S311 - a nickname, not a secret
+            parentID=None,
+            title=fork.title_of(original.title),
+            share=None,
+            revert=None,
+            time=SessionTime(created=now, updated=now),
+        )
+        messages = fork.copied(stored, copy, before=before, unfinished=frozenset(row.number for row in unfinished))
+        steps = [one.message.info for one in messages if isinstance(one.message.info, AssistantMessage)]
+        copy = copy.but(
+            cost=sum(step.cost for step in steps), tokens=reduce(_sum, (step.tokens for step in steps), Tokens())
+        )
+        rows = [op for one in messages for op in _rows(copy, one)]
+        created = event.SessionCreated(sessionID=copy.id, info=copy)
+        updated = event.SessionUpdated(sessionID=copy.id, info=copy)
+        await self._journal.put(place_of(copy), created, updated, durable=True, also=rows)
+        return copy
 
     async def get(self, session_id: str) -> Session:
         """Raises `NotFound`."""
@@ -215,6 +246,17 @@ class Sessions:
     async def set_todos(self, session_id: str, todos: Sequence[Todo]) -> None:
         session = await self.get(session_id)
         await self._journal.put(place_of(session), event.TodoUpdated(sessionID=session_id, todos=[*todos]))
+
+
+LAST_TURN = 2**62
+"""Later than any turn."""
+
+
+def _rows(copy: Session, one: fork.Copied) -> list[Op]:
+    place = Place(copy.directory, copy.projectID, one.turn)
+    told: list[event.Body] = [event.MessageUpdated(sessionID=copy.id, info=one.message.info)]
+    told += [event.PartUpdated(sessionID=copy.id, part=part, time=copy.time.created) for part in one.message.parts]
+    return [op for change in told for op in ops_of(place, change)]
 
 
 def place_of(session: Session) -> Place:

@@ -121,14 +121,20 @@ class Queries:
         rows = await self._file.rows(f"{_TURN} WHERE session_id = ? AND id = ?", (session_id, turn_id))
         return _turn(rows[0]) if rows else None
 
-    async def unfinished_turns(self) -> list[TurnRow]:
-        """In the order they were admitted, session by session."""
-        rows = await self._file.rows(f"{_TURN} WHERE ended IS NULL ORDER BY session_id, number")
+    async def unfinished_turns(self, session_id: str | None = None) -> list[TurnRow]:
+        """Of one session or of all, session by session, in the order they were admitted."""
+        where, given = ("AND session_id = ?", (session_id,)) if session_id else ("", ())
+        rows = await self._file.rows(f"{_TURN} WHERE ended IS NULL {where} ORDER BY session_id, number", given)
         return [_turn(row) for row in rows]
 
     async def last_turn_number(self, session_id: str) -> int:
-        rows = await self._file.rows("SELECT max(number) AS last FROM turn WHERE session_id = ?", (session_id,))
-        return rows[0]["last"] or 0
+        """The highest number in use: of a turn, or of messages that were copied from another session's."""
+        rows = await self._file.rows(
+            "SELECT max((SELECT coalesce(max(number), 0) FROM turn WHERE session_id = ?),"
+            " (SELECT coalesce(max(turn), 0) FROM message WHERE session_id = ?)) AS last",
+            (session_id, session_id),
+        )
+        return rows[0]["last"]
 
     async def ask(self, ask_id: str) -> AskRow | None:
         rows = await self._file.rows(f"{_ASK} WHERE id = ?", (ask_id,))

@@ -451,3 +451,44 @@ async def test_a_hidden_agent_answers_no_prompt(tmp_path: Path) -> None:
         refused = await running.client.post(f"/session/{session}/message", json=prompt_of("x", agent="title"))
 
     assert refused.status_code == 400
+
+
+async def test_a_fork_has_copies_up_to_a_message_and_goes_its_own_way(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: first\n---\ntext: second\n---\ntext: elsewhere") as running:
+        session = await running.session(title="Origin")
+        await running.prompt(session, "one")
+        await running.prompt(session, "two")
+        original = await running.messages(session)
+
+        forked = await running.client.post(f"/session/{session}/fork", json={"messageID": original[2]["info"]["id"]})
+        fork = forked.raise_for_status().json()
+        copies = await running.messages(fork["id"])
+        answer = await running.prompt(fork["id"], "and now")
+        again = (await running.client.post(f"/session/{fork['id']}/fork")).raise_for_status().json()
+        whole = await running.messages(again["id"])
+        untouched = await running.messages(session)
+
+    assert [text_of(copy) for copy in copies] == ["one", "first"]
+    assert copies[1]["info"]["parentID"] == copies[0]["info"]["id"] != original[0]["info"]["id"]
+    assert text_of(answer) == "second"  # the script counts the model's own messages: one was copied
+    assert [fork["title"], again["title"]] == ["Origin (fork #1)", "Origin (fork #2)"]
+    assert [text_of(copy) for copy in whole] == ["one", "first", "and now", "second"]
+    assert untouched == original
+
+
+async def test_a_turn_that_was_left_behind_goes_on_when_its_prompt_is_sent_again(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        async with task_group() as group:
+            group.start_soon(lambda: running.prompt(session, "go", messageID="msg_kept"))
+            await running.asked()
+            running.app.runner.suspend()
+
+    async with system(tmp_path, QUESTION, resume=False) as running:
+        left = (await running.client.get("/session/status")).json()
+        async with task_group() as group:
+            group.start_soon(running.answer, "Red")
+            answer = await running.prompt(session, "go", messageID="msg_kept")
+
+    assert left == {}
+    assert text_of(answer) == "You said Red."

@@ -3,10 +3,12 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from starlette.responses import JSONResponse
 
 from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, SessionId, reply
 from mimocode.session.sessions import SessionFilter, SessionInput, SessionPatch
+from mimocode.wire.base import Wire
 from mimocode.wire.session import Session, SessionStatus, Todo
 
 router = APIRouter(tags=["session"])
@@ -79,6 +81,18 @@ async def children(app: Services, session_id: SessionId) -> JsonResponse:
 async def todo(app: Services, session_id: SessionId) -> JsonResponse:
     await app.sessions.get(session_id)
     return reply(await app.sessions.todos(session_id))
+
+
+class ForkInput(Wire):
+    """Body of ``POST /session/{id}/fork``: the copy has the messages before this one; without, all."""
+
+    messageID: Annotated[str, Field(pattern="^msg")] | None = None
+
+
+@router.post("/session/{sessionID}/fork", operation_id="session.fork", response_model=Session)
+async def fork(app: Services, session_id: SessionId, body: ForkInput | None = None) -> JsonResponse:
+    """A new session with copies of the messages; a turn that still runs is left out."""
+    return reply(await app.sessions.fork(session_id, before=body.messageID if body else None))
 
 
 @router.post("/session/{sessionID}/abort", operation_id="session.abort", response_model=bool)
