@@ -29,6 +29,7 @@ from mimocode.wire.part import TextPart, ToolPart
 
 from .compact import Window, is_full
 from .history import Entry
+from .structured import TOOL_NAME
 
 STOP = "stop"
 WAITING = "waiting"
@@ -131,10 +132,7 @@ def _after_step(mine: Sequence[Entry], last: Entry, info: AssistantMessage, limi
         return GoOn() if asked.compaction and asked.compaction.auto else Finish()
     prompt = mine[0].info
     if isinstance(prompt, UserMessage) and isinstance(prompt.format, JsonSchemaFormat):
-        if info.structured is not None:
-            return Finish()
-        if not last.tools:
-            return _ask_again(mine, info, prompt.format)
+        return Finish() if info.structured is not None else _without_output(mine, last, info, limits, prompt.format)
     return _next_step(mine, last, info, limits)
 
 
@@ -146,12 +144,25 @@ def _next_step(mine: Sequence[Entry], last: Entry, info: AssistantMessage, limit
     return CallModel(last=_last_step(mine, limits))
 
 
-def _ask_again(mine: Sequence[Entry], info: AssistantMessage, wanted: JsonSchemaFormat) -> Action:
-    nudges = sum(_is_nudge(entry) for entry in mine)
-    if nudges < wanted.retryCount:
-        return Nudge()
+def _without_output(
+    mine: Sequence[Entry], last: Entry, info: AssistantMessage, limits: Limits, wanted: JsonSchemaFormat
+) -> Action:
+    """Words instead of the output are asked again in words; a wrong output has its tool's error; both are counted."""
+    misses = sum(_is_nudge(entry) or _is_wrong_output(entry) for entry in mine)
+    if not last.tools:
+        action = Nudge() if misses < wanted.retryCount else Finish()
+    elif _is_wrong_output(last) and misses > wanted.retryCount:
+        misses, action = misses - 1, Finish()
+    else:
+        action = _next_step(mine, last, info, limits)
+    if not isinstance(action, Finish):
+        return action
     message = "The model did not produce structured output"
-    return Fail(info.id, StructuredOutputError(data=RetriesData(message=message, retries=nudges)))
+    return Fail(info.id, StructuredOutputError(data=RetriesData(message=message, retries=misses)))
+
+
+def _is_wrong_output(entry: Entry) -> bool:
+    return any(part.tool == TOOL_NAME and part.state.status == "error" for part in entry.tools)
 
 
 def _is_nudge(entry: Entry) -> bool:

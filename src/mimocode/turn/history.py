@@ -34,6 +34,11 @@ class Entry:
     def compaction(self) -> CompactionPart | None:
         return next((part for part in self._parts.values() if isinstance(part, CompactionPart)), None)
 
+    @property
+    def compacts(self) -> bool:
+        """Whether it asks for a summary, or is one."""
+        return self.compaction is not None or (isinstance(self.info, AssistantMessage) and bool(self.info.summary))
+
     def put(self, part: Part) -> None:
         self._parts[part.id] = part
         self._tails.pop(part.id, None)
@@ -108,8 +113,10 @@ class History:
         compaction = entries[asking].compaction
         tail_id = compaction.tail_start_id if compaction else None
         tail_at = next((n for n, entry in enumerate(entries) if entry.info.id == tail_id), asking)
-        # What came between the asking and the summary is a failed attempt at it: nobody needs it.
-        return [entries[asking], entries[summary], *entries[tail_at:asking], *entries[summary + 1 :]]
+        # A compaction before this one is in its summary; what came between the asking and the summary is a failed
+        # attempt at it: nobody needs either.
+        tail = [entry for entry in entries[tail_at:asking] if not entry.compacts]
+        return [entries[asking], entries[summary], *tail, *entries[summary + 1 :]]
 
     def asked(self) -> Entry:
         """The last user message of this turn: what the next step answers."""
