@@ -23,6 +23,7 @@ from mimocode.human.permission import Permissions
 from mimocode.llm.registry import Registry
 from mimocode.session.instance import Instance
 from mimocode.session.journal import Journal
+from mimocode.session.lanes import Lanes
 from mimocode.session.runner import Runner
 from mimocode.session.sessions import Sessions
 from mimocode.session.title import Titles
@@ -239,6 +240,7 @@ async def open_app(
             clock=clock or SystemClock(),
             titles=titles,
         )
+        lanes = Lanes(journal=journal, bus=bus, asks=asks, sessions=sessions, turns=turns, titles=titles)
         runner = Runner(
             journal=journal,
             queries=queries,
@@ -246,11 +248,11 @@ async def open_app(
             asks=asks,
             sessions=sessions,
             turns=turns,
-            titles=titles,
+            lanes=lanes,
             when_busy=places.when_busy,
         )
         try:
-            async with runner.open():
+            async with lanes.open():
                 if resume and (resumed := await runner.resume()):
                     _log.info("turns go on where they were left", extra={"turns": resumed})
                 yield App(

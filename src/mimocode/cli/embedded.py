@@ -61,6 +61,5 @@ async def embedded_server(places: Settings, logs: TextIO) -> AsyncGenerator[Embe
                     yield Embedded(place.url, password, app)
                 finally:
                     with anyio.CancelScope(shield=True):
-                        app.runner.suspend()
-                        await app.runner.suspended()
+                        await app.runner.suspend()
                         app.bus.end()

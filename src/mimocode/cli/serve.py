@@ -120,6 +120,5 @@ def _listening(url: str, bound: _Bound, places: Settings, stack: ExitStack) -> N
 
 async def _stop(app: App) -> None:
     """Turns stop where they are, who waits for them is told, streams end."""
-    app.runner.suspend()
-    await app.runner.suspended()
+    await app.runner.suspend()
     app.bus.end()

@@ -254,7 +254,7 @@ async def test_a_shut_down_turn_says_so_and_goes_on_at_the_next_start(tmp_path: 
         async with task_group() as group:
             group.start_soon(ask)
             before = await running.asked()
-            running.app.runner.suspend()
+            await running.app.runner.suspend()
 
     async with system(tmp_path, QUESTION) as running:
         after = await running.asked()
@@ -482,7 +482,7 @@ async def test_a_turn_that_was_left_behind_goes_on_when_its_prompt_is_sent_again
         async with task_group() as group:
             group.start_soon(lambda: running.prompt(session, "go", messageID="msg_kept"))
             await running.asked()
-            running.app.runner.suspend()
+            await running.app.runner.suspend()
 
     async with system(tmp_path, QUESTION, resume=False) as running:
         left = (await running.client.get("/session/status")).json()
