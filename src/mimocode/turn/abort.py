@@ -17,6 +17,7 @@ from mimocode.wire.part import (
     ToolRunning,
 )
 
+from .decide import WAITING
 from .world import Turn, Writing, new_step
 
 ABORTED = "Tool execution aborted"
@@ -29,9 +30,11 @@ def ended(part: Part, now_ms: int, reason: str) -> Part | None:
             return part.but(time=time.but(end=now_ms))
         case ToolPart(state=ToolPending() as state):
             closed = Closed(start=now_ms, end=now_ms)
-            return part.but(state=ToolErrored(input=state.input, error=reason, time=closed), metadata=None)
+            return part.but(state=ToolErrored(input=state.input, error=reason, time=closed))
         case ToolPart(state=ToolRunning() as state):
-            return part.but(state=_ended_run(part.tool, state, now_ms, reason), metadata=None)
+            # What a provider signed must come back to it; that the call waited is over.
+            kept = {key: value for key, value in (part.metadata or {}).items() if key != WAITING}
+            return part.but(state=_ended_run(part.tool, state, now_ms, reason), metadata=kept or None)
         case _:
             return None
 
