@@ -204,10 +204,11 @@ def test_a_turn_of_one_step_may_call_no_tools_at_all() -> None:
     assert decide([prompt()], Limits(steps=1, window=Window(usable=0))) == CallModel(last=True)
 
 
-def test_a_cut_last_step_is_done_again_as_the_last() -> None:
-    mine = [*steps_of(2), step(finish=None, closed=False)]
+@pytest.mark.parametrize(("before", "last"), [(1, False), (2, True)])
+def test_a_cut_step_is_done_again_with_the_tools_it_had(before: int, last: bool) -> None:
+    mine = [*steps_of(before), step(finish=None, closed=False)]
 
-    assert decide(mine, Limits(steps=3, window=Window(usable=0))) == CallModel(last=True, redo="msg_step")
+    assert decide(mine, Limits(steps=3, window=Window(usable=0))) == CallModel(last=last, redo="msg_step")
 
 
 def test_summaries_are_no_steps_of_the_agents() -> None:
