@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from dirty_equals import IsPartialDict
 
-from mimocode.asgi.group import task_group
-from mimocode.wire.base import JsonObject
 from support.model_calls import WIRES, url_for
 from support.model_server import ModelServer
 from support.system import system
@@ -60,13 +58,7 @@ async def test_an_agent_does_a_whole_job_over_each_wire(tmp_path: Path, wire: st
     with ModelServer(script(project)) as server:
         async with system(tmp_path, config=lab(wire, server)) as running:
             session = await running.session()
-            answers: list[JsonObject] = []
-
-            async def ask() -> None:
-                answers.append(await running.prompt(session, "Mend add in calc.py"))
-
-            async with task_group() as group:
-                group.start_soon(ask)
+            async with running.prompting(session, "Mend add in calc.py") as answers:
                 await running.answer("Yes")
 
             messages = await running.messages(session)

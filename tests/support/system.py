@@ -69,6 +69,18 @@ class System:
         answered = await self.client.post(f"/session/{session_id}/message", json=prompt_of(text, **more))
         return answered.raise_for_status().json()
 
+    @asynccontextmanager
+    async def prompting(self, session_id: str, text: str = "go", **more: Any) -> AsyncGenerator[list[JsonObject]]:
+        """A prompt whose answer is waited for beside the block; the block's end waits for it."""
+        answers: list[JsonObject] = []
+
+        async def ask() -> None:
+            answers.append(await self.prompt(session_id, text, **more))
+
+        async with task_group() as group:
+            group.start_soon(ask)
+            yield answers
+
     async def messages(self, session_id: str) -> list[JsonObject]:
         return (await self.client.get(f"/session/{session_id}/message")).raise_for_status().json()
 

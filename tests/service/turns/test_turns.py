@@ -66,8 +66,7 @@ async def test_each_of_several_prompts_gets_its_own_answer_in_order(tmp_path: Pa
 async def test_a_prompt_while_busy_is_refused_where_the_operator_wants_it_so(tmp_path: Path) -> None:
     async with system(tmp_path, QUESTION, env={"MIMOCODE_BUSY": "reject"}) as running:
         session = await running.session()
-        async with task_group() as group:
-            group.start_soon(running.prompt, session)
+        async with running.prompting(session):
             await running.asked()
 
             refused = await running.client.post(f"/session/{session}/message", json=prompt_of("more"))
@@ -147,13 +146,7 @@ async def test_a_prompt_that_wants_no_reply_is_stored_and_answered_with_itself(t
 async def test_abort_ends_a_stream_keeps_what_came_and_answers_who_waits(tmp_path: Path) -> None:
     async with system(tmp_path, "pace: 30ms\ntext: one two three four five six seven eight nine ten\nhang:") as running:
         session = await running.session()
-        answers: list[JsonObject] = []
-
-        async def ask() -> None:
-            answers.append(await running.prompt(session))
-
-        async with task_group() as group:
-            group.start_soon(ask)
+        async with running.prompting(session) as answers:
             await running.told.until("message.part.delta", lambda told: "three" in told["delta"])
             aborted = await running.client.post(f"/session/{session}/abort")
 
@@ -168,8 +161,7 @@ async def test_abort_ends_a_stream_keeps_what_came_and_answers_who_waits(tmp_pat
 async def test_abort_settles_a_pending_question_and_a_late_reply_finds_nothing(tmp_path: Path) -> None:
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()
-        async with task_group() as group:
-            group.start_soon(running.prompt, session)
+        async with running.prompting(session):
             ask = await running.asked()
             await running.client.post(f"/session/{session}/abort")
 
@@ -206,13 +198,7 @@ async def test_abort_ends_the_prompts_that_wait_behind_the_turn_too(tmp_path: Pa
 async def test_deleting_a_session_ends_its_turn_and_leaves_nothing(tmp_path: Path) -> None:
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()
-        answers: list[JsonObject] = []
-
-        async def ask() -> None:
-            answers.append(await running.prompt(session))
-
-        async with task_group() as group:
-            group.start_soon(ask)
+        async with running.prompting(session) as answers:
             await running.asked()
             deleted = await running.client.delete(f"/session/{session}")
 
@@ -227,13 +213,7 @@ async def test_deleting_a_session_ends_its_turn_and_leaves_nothing(tmp_path: Pat
 async def test_a_dismissed_question_ends_the_turn_without_another_call_of_the_model(tmp_path: Path) -> None:
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()
-        answers: list[JsonObject] = []
-
-        async def ask() -> None:
-            answers.append(await running.prompt(session))
-
-        async with task_group() as group:
-            group.start_soon(ask)
+        async with running.prompting(session) as answers:
             asked = await running.asked()
             await running.client.post(f"/question/{asked['id']}/reject")
 
@@ -323,8 +303,7 @@ async def test_three_identical_calls_in_a_row_ask_a_human(tmp_path: Path) -> Non
     step = 'call: bash {"command": "echo again"}\n---\n'
     async with system(tmp_path, step * 3 + "text: I stop.") as running:
         session = await running.session()
-        async with task_group() as group:
-            group.start_soon(running.prompt, session)
+        async with running.prompting(session):
             ask = await running.asked("permission")
             await running.client.post(f"/permission/{ask['id']}/reply", json={"reply": "once"})
 
