@@ -28,7 +28,7 @@ from mimocode.session.runner import Runner
 from mimocode.session.sessions import Sessions
 from mimocode.session.title import Titles
 from mimocode.session.turns import SystemClock, Turns
-from mimocode.store import migrations
+from mimocode.store import crash, migrations
 from mimocode.store.queries import Queries
 from mimocode.store.sqlite import SqliteFile
 from mimocode.tools.output import Spill
@@ -222,7 +222,7 @@ async def open_app(
     places = places or settings.read(env)
     await anyio.to_thread.run_sync(migrations.upgrade, places.database)
     await anyio.to_thread.run_sync(Spill(places.spill).sweep)
-    async with SqliteFile(places.database) as file:
+    async with SqliteFile(places.database, crash=crash.point(env)) as file:
         bus, queries = Bus(), Queries(file)
         journal = Journal(file, bus)
         directories = Directories(env, places, queries, on_secret)

@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from mimocode.errors import Invalid, MimoError, Unavailable
 
+from .crash import CrashPoint, When
 from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value
 
 _Unstorable = OverflowError | UnicodeError
@@ -50,8 +51,9 @@ def connect(path: Path) -> sqlite3.Connection:
 class SqliteFile:
     """Writes and reads. Open it with `async with`; what was written before the exit is on disk after it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, crash: CrashPoint | None = None) -> None:
         self.path = path
+        self._crash = crash
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
@@ -143,7 +145,9 @@ class SqliteFile:
             for write in batch:
                 results.append([self._apply(op) for op in write.ops])
             self._writer.execute("UPDATE counter SET seq = ?", (self._seq,))
+            self._may_crash("before", batch)
             self._writer.execute("COMMIT")
+            self._may_crash("after", batch)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             self._seq = seq
             if self._writer.in_transaction:
@@ -157,6 +161,10 @@ class SqliteFile:
             return
         for write, result in zip(batch, results, strict=True):
             write.done(result)
+
+    def _may_crash(self, when: When, batch: Sequence[_Write]) -> None:
+        if self._crash is not None:
+            self._crash(when, (op for write in batch for op in write.ops))
 
     def _apply(self, op: Op) -> int:
         self._seq += 1
