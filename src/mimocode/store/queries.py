@@ -121,6 +121,14 @@ class Queries:
         rows = await self._file.rows(f"{_TURN} WHERE session_id = ? AND id = ?", (session_id, turn_id))
         return _turn(rows[0]) if rows else None
 
+    async def turn_id_ending(self, session_id: str, tail: str) -> str | None:
+        """The newest turn whose id ends so."""
+        rows = await self._file.rows(
+            "SELECT id FROM turn WHERE session_id = ? AND substr(id, ?) = ? ORDER BY number DESC LIMIT 1",
+            (session_id, -len(tail), tail),
+        )
+        return rows[0]["id"] if rows else None
+
     async def unfinished_turns(self, session_id: str | None = None) -> list[TurnRow]:
         """Of one session or of all, session by session, in the order they were admitted."""
         where, given = ("AND session_id = ?", (session_id,)) if session_id else ("", ())
@@ -149,6 +157,13 @@ class Queries:
         where = "".join(f" AND {column} = ?" for column in given)
         rows = await self._file.rows(f"{_ASK} WHERE settled IS NULL{where} ORDER BY created, id", tuple(given.values()))
         return [AskRow(**dict(row)) for row in rows]
+
+    async def asked_ms(self, session_id: str) -> dict[str, int]:
+        """When each of a session's pending asks was asked, by its id."""
+        rows = await self._file.rows(
+            "SELECT id, created FROM ask WHERE settled IS NULL AND session_id = ?", (session_id,)
+        )
+        return {row["id"]: row["created"] for row in rows}
 
     async def approvals(self, project_id: str, agent: str) -> list[Rule]:
         rows = await self._file.rows(
