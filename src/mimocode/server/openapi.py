@@ -15,6 +15,12 @@ from .routes import blocking
 
 _REFS = "#/components/schemas/{model}"
 
+_HEADERS = {
+    "Idempotency-Key": "The request that is sent again with its key joins the turn that it started.",
+    "X-Stainless-Retry-Count": "Greater than 0: a retry, which joins the unfinished turn of the same body.",
+    "Prefer": "`respond-async`: 202 at once. `wait=N`: the answer, or 202 after N seconds. `heartbeat=N`: beat sooner.",
+}
+
 _STREAMS = {
     "/event": ("event.subscribe", "The events of one directory.", Event),
     "/global/event": ("global.event", "The events of all directories, each with where it happened.", GlobalEvent),
@@ -54,17 +60,24 @@ def _schema(kind: type[Any]) -> dict[str, Any]:
 
 
 def _blocking(route: blocking.Blocking) -> dict[str, Any]:
-    parameter = {"name": "sessionID", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^ses"}}
+    parameters = [
+        {"name": "sessionID", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^ses"}},
+        *(
+            {"name": name, "in": "header", "schema": {"type": "string"}, "description": meaning}
+            for name, meaning in _HEADERS.items()
+        ),
+    ]
     errors = {"400": "bad request", "404": "no such session", "409": "busy, or the same id with another body"}
     return {
         "tags": ["session"],
         "operationId": route.operation,
         "summary": route.summary,
         "description": "The body begins with spaces, one at once and one for each interval of silence, then the JSON.",
-        "parameters": [parameter],
+        "parameters": parameters,
         "requestBody": {"required": True, "content": {"application/json": {"schema": _schema(route.body)}}},
         "responses": {
             "200": {"description": "the answer", "content": {"application/json": {"schema": _schema(route.answer)}}},
+            "202": {"description": "the turn goes on; `location` says where its answer will be"},
             **{status: {"description": meaning} for status, meaning in errors.items()},
         },
     }

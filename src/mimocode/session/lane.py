@@ -30,6 +30,11 @@ class Running:
         await self._ended.wait()
         return self._answer
 
+    @property
+    def over(self) -> bool:
+        """Whether the answer is there."""
+        return self._ended.is_set()
+
     def end(self, answer: bytes) -> None:
         self._answer = answer
         self._ended.set()

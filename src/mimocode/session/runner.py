@@ -10,9 +10,8 @@ from hashlib import sha256
 
 import anyio
 
-from mimocode import ids
 from mimocode.bus.local import Bus
-from mimocode.errors import Conflict, MimoError, NotFound, SessionBusy, Unavailable
+from mimocode.errors import MimoError, NotFound, SessionBusy, Unavailable
 from mimocode.human.asks import Asks
 from mimocode.store.queries import Queries
 from mimocode.store.rows import TurnRow
@@ -21,8 +20,10 @@ from mimocode.wire.message import UserMessage, WithParts
 from mimocode.wire.part import Part
 from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput
 from mimocode.wire.session import Session, SessionModel
+from mimocode.wire.why import Unfinished
 
 from . import admission, shell
+from .joining import ONCE, Joining, Repeat, new_turn_id
 from .journal import Journal
 from .lane import Admitted, Lane, Running, WhenBusy
 from .lanes import Lanes
@@ -45,66 +46,74 @@ class Runner:
         self._turns = turns
         self._lanes = lanes
         self._when_busy: WhenBusy = when_busy
+        self._joining = Joining(queries, lanes)
         self._admitting: dict[str, anyio.Lock] = {}
 
     # ── admission ────────────────────────────────────────────────────────────────────────────────────────
 
-    async def prompt(self, session_id: str, wanted: PromptInput) -> Running:
-        """Admits a prompt, or joins the turn of the same `messageID`. It is on disk when this returns.
+    async def prompt(self, session_id: str, wanted: PromptInput, repeat: Repeat = ONCE) -> Running:
+        """Admits a prompt, or joins the turn it started before (see `joining`). It is on disk when this returns.
 
         Raises `NotFound` (session), `Invalid` (agent, model, parts), `Conflict` (same id, another body),
         `SessionBusy` (when prompts are refused while a turn runs), `Unavailable`.
         """
-        turn_id = wanted.messageID or ids.ascending("msg")
         digest = sha256(wanted.encode()).digest()
         async with self._admission(session_id) as session:
-            joined = await self._join(session, turn_id, digest) if wanted.messageID else None
+            joined = await self._joining.join(session, wanted.messageID, digest, repeat)
+            return joined or await self._prompt(session, wanted, digest, repeat)
+
+    async def command(self, session_id: str, wanted: CommandInput, repeat: Repeat = ONCE) -> Running:
+        """Admits a command's template, filled in, as a prompt. Raises as `prompt` does."""
+        digest = sha256(b"command" + wanted.encode()).digest()
+        async with self._admission(session_id) as session:
+            joined = await self._joining.join(session, wanted.messageID, digest, repeat)
             if joined is not None:
                 return joined
-            lane = await self._lane(session_id)
-            if self._when_busy == "reject" and lane.turns and not wanted.noReply:
-                raise SessionBusy(session_id)
             instance = await self._turns.instance(session)
-            message, parts = await admission.user_message(
-                instance, session, wanted, turn_id, self._turns.reader(instance)
-            )
-            row = admission.row(session, turn_id, "prompt", digest, wanted)
-            noted = await self._note_choice(session, message, wanted)
-            if wanted.noReply:
-                return await self._store_only(lane, noted, row, message, parts)
-            return await self._admit(lane, noted, row, message, parts)
+            return await self._prompt(session, admission.from_command(instance, wanted), digest, repeat)
 
-    async def command(self, session_id: str, wanted: CommandInput) -> Running:
-        """Admits a command's template, filled in, as a prompt. Raises as `prompt` does."""
-        session = await self._sessions.get(session_id)
+    async def _prompt(self, session: Session, wanted: PromptInput, digest: bytes, repeat: Repeat) -> Running:
+        turn_id = wanted.messageID or new_turn_id(repeat)
+        lane = await self._joining.lane(session.id)
+        if self._when_busy == "reject" and lane.turns and not wanted.noReply:
+            raise SessionBusy(session.id)
         instance = await self._turns.instance(session)
-        return await self.prompt(session_id, admission.from_command(instance, wanted))
+        message, parts = await admission.user_message(instance, session, wanted, turn_id, self._turns.reader(instance))
+        row = admission.row(session, turn_id, "prompt", digest, wanted)
+        noted = await self._note_choice(session, message, wanted)
+        if wanted.noReply:
+            return await self._store_only(lane, noted, row, message, parts)
+        return await self._admit(lane, noted, row, message, parts)
 
-    async def shell(self, session_id: str, wanted: ShellInput) -> Running:
+    async def shell(self, session_id: str, wanted: ShellInput, repeat: Repeat = ONCE) -> Running:
         """Admits a command of the human's. Raises as `prompt` does, and `SessionBusy` while a turn runs."""
-        turn_id = wanted.messageID or ids.ascending("msg")
         digest = sha256(b"shell" + wanted.encode()).digest()
         async with self._admission(session_id) as session:
-            joined = await self._join(session, turn_id, digest) if wanted.messageID else None
+            joined = await self._joining.join(session, wanted.messageID, digest, repeat)
             if joined is not None:
                 return joined
-            lane = await self._lane(session_id)
+            lane = await self._joining.lane(session_id)
             if lane.turns:
                 raise SessionBusy(session_id)
             instance = await self._turns.instance(session)
+            turn_id = wanted.messageID or new_turn_id(repeat)
             message, parts = shell.user_message(instance, session, wanted, turn_id)
             row = admission.row(session, turn_id, "shell", digest, wanted)
             return await self._admit(lane, session, row, message, parts)
 
-    async def summarize(self, session_id: str, wanted: SummarizeInput) -> Running:
+    async def summarize(self, session_id: str, wanted: SummarizeInput, repeat: Repeat = ONCE) -> Running:
         """Admits a compaction of what was said so far. Raises as `prompt` does."""
-        turn_id = ids.ascending("msg")
+        digest = sha256(b"summarize" + wanted.encode()).digest()
         async with self._admission(session_id) as session:
-            lane = await self._lane(session_id)
+            joined = await self._joining.join(session, None, digest, repeat)
+            if joined is not None:
+                return joined
+            lane = await self._joining.lane(session_id)
             instance = await self._turns.instance(session)
             entries = await self._turns.history(session_id, lane.last_number)
+            turn_id = new_turn_id(repeat)
             message, parts = admission.compaction_message(instance, session, wanted, turn_id, entries)
-            row = admission.row(session, turn_id, "summarize", sha256(wanted.encode()).digest(), wanted)
+            row = admission.row(session, turn_id, "summarize", digest, wanted)
             return await self._admit(lane, session, row, message, parts)
 
     @asynccontextmanager
@@ -119,29 +128,6 @@ class Runner:
         finally:
             if not lock.statistics().tasks_waiting and not lock.locked():
                 self._admitting.pop(session_id, None)
-
-    async def _join(self, session: Session, turn_id: str, digest: bytes) -> Running | None:
-        """The turn of this id, if there is one. Raises `Conflict` if it was started by another request."""
-        known = self._lanes.handles.get((session.id, turn_id))  # looked for first: it may end while its row is read
-        row = await self._queries.turn(session.id, turn_id)
-        if row is None:
-            if await self._queries.message(session.id, turn_id) is not None:
-                raise Conflict(f"{turn_id} is the id of a message that started no turn. Send a new messageID.")
-            return None
-        if row.digest != digest:
-            raise Conflict(f"{turn_id} was sent before with another body. Send the same body, or a new messageID.")
-        if known is not None:
-            return known
-        if row.answer is None:
-            # Left behind by a process before this one: who sends it again wants it to go on.
-            await self._resume(session)
-            return self._lanes.handles[session.id, turn_id]
-        handle = Running(row.session_id, row.id)
-        handle.end(row.answer)
-        return handle
-
-    async def _lane(self, session_id: str) -> Lane:
-        return self._lanes.get(session_id) or Lane(last_number=await self._queries.last_turn_number(session_id))
 
     async def _note_choice(self, session: Session, message: UserMessage, wanted: PromptInput) -> Session:
         """A session remembers who was asked last, and which tools were switched off."""
@@ -238,6 +224,20 @@ class Runner:
         if self._lanes.get(session_id) is not None:
             raise SessionBusy(session_id)
 
+    # ── waiting, resuming ────────────────────────────────────────────────────────────────────────────────
+
+    async def turn_of(self, session_id: str, message_id: str) -> Running | None:
+        """The turn of a prompt, to wait for; None if the message is no prompt.
+
+        Raises `Conflict` for a turn that nobody runs.
+        """
+        return await self._joining.waited_for(session_id, message_id)
+
+    async def unfinished(self, session_id: str) -> list[Unfinished]:
+        """The session's turns that have no answer yet, in the order of admission. Raises `NotFound`."""
+        await self._sessions.get(session_id)
+        return await self._joining.unfinished(session_id)
+
     async def resume(self, session_id: str | None = None) -> int:
         """Enters every unfinished turn (of one session, or of all) into its lane again, in the order of admission.
 
@@ -247,14 +247,11 @@ class Runner:
         for one in dict.fromkeys(row.session_id for row in await self._queries.unfinished_turns(session_id)):
             with suppress(NotFound):  # deleted meanwhile
                 async with self._admission(one) as session:
-                    entered += await self._resume(session)
+                    entered += len(await self._joining.resume(session))
         return entered
 
-    async def _resume(self, session: Session) -> int:
-        left = await self._queries.unfinished_turns(session.id)
-        rows = [row for row in left if (session.id, row.id) not in self._lanes.handles]
-        for row in rows:
-            lane = await self._lane(session.id)
-            handle = self._lanes.handles[session.id, row.id] = Running(session.id, row.id)
-            self._lanes.enter(lane, place_of(session), Admitted(row.kind, row.number, handle))
-        return len(rows)
+    async def recover(self, session_id: str) -> list[Unfinished]:
+        """As `resume` for one session; returns the turns that were entered, as they stand. Raises `NotFound`."""
+        async with self._admission(session_id) as session:
+            entered = await self._joining.resume(session)
+            return [one for one in await self._joining.unfinished(session_id) if one.messageID in entered]

@@ -1,17 +1,16 @@
-"""The routes whose answer may take a month: each admits a turn, then is kept alive until the turn's answer is there."""
+"""The routes whose answer may take a month: each admits a turn, or joins it, then waits for its answer (`waiting`)."""
 
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from starlette.requests import Request
 
 from mimocode.app import App
-from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, MimoError
-from mimocode.server import deps, errors, heartbeat
+from mimocode.server import deps, errors, waiting
+from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
 from mimocode.wire.base import Wire
 from mimocode.wire.message import Answer
@@ -29,7 +28,7 @@ class Blocking:
     summary: str
     body: type[Wire]
     answer: type[Wire] | type[bool]
-    admit: Callable[[App, str, bytes], Awaitable[Running]]
+    admit: Callable[[App, str, bytes, Repeat], Awaitable[Running]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: App = scope["app"].state.services
@@ -39,54 +38,28 @@ class Blocking:
             if not _SESSION_ID.match(session_id):
                 expected = f'Expected a string starting with "ses", got "{session_id}"'
                 raise Invalid(f'{expected}\n  at ["sessionID"]', kind="Params")
-            running = await self.admit(app, session_id, await deps.body(scope, receive))
+            repeat = waiting.repeat_of(headers)
+            running = await self.admit(app, session_id, await deps.body(scope, receive), repeat)
         except MimoError as error:
             await errors.response_of(error)(scope, receive, send)
             return
-        where = f"/session/{quote(session_id)}/message/{quote(running.turn_id)}"
-        answer = _Answer(app, running)
-        kept = KeptAlive(
-            answer.wait,
-            interval_s=heartbeat.interval_s(headers, app.env),
-            ticker=deps.the_ticker(scope),
-            headers=[(b"content-location", where.encode())],
-        )
-        kept.background = answer.left
-        await kept(scope, receive, send)
+        await waiting.TurnAnswer(app, running, headers)(scope, receive, send)
 
 
-class _Answer:
-    """The wait for a turn's answer. What a client that leaves means for the turn is the operator's choice."""
-
-    def __init__(self, app: App, running: Running) -> None:
-        self._app = app
-        self._running = running
-        self._given = False
-
-    async def wait(self) -> bytes:
-        answer = await self._running.answer()
-        self._given = True
-        return answer
-
-    async def left(self) -> None:
-        if not self._given and self._app.places.on_disconnect == "abort":
-            await self._app.runner.abort(self._running.session_id)
+async def _prompt(app: App, session_id: str, data: bytes, repeat: Repeat) -> Running:
+    return await app.runner.prompt(session_id, deps.parsed(PromptInput, data), repeat)
 
 
-async def _prompt(app: App, session_id: str, data: bytes) -> Running:
-    return await app.runner.prompt(session_id, deps.parsed(PromptInput, data))
+async def _shell(app: App, session_id: str, data: bytes, repeat: Repeat) -> Running:
+    return await app.runner.shell(session_id, deps.parsed(ShellInput, data), repeat)
 
 
-async def _shell(app: App, session_id: str, data: bytes) -> Running:
-    return await app.runner.shell(session_id, deps.parsed(ShellInput, data))
+async def _command(app: App, session_id: str, data: bytes, repeat: Repeat) -> Running:
+    return await app.runner.command(session_id, deps.parsed(CommandInput, data), repeat)
 
 
-async def _command(app: App, session_id: str, data: bytes) -> Running:
-    return await app.runner.command(session_id, deps.parsed(CommandInput, data))
-
-
-async def _summarize(app: App, session_id: str, data: bytes) -> Running:
-    return await app.runner.summarize(session_id, deps.parsed(SummarizeInput, data))
+async def _summarize(app: App, session_id: str, data: bytes, repeat: Repeat) -> Running:
+    return await app.runner.summarize(session_id, deps.parsed(SummarizeInput, data), repeat)
 
 
 ROUTES = (

@@ -4,16 +4,18 @@ import base64
 import binascii
 import json
 from typing import Annotated
-from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from mimocode.errors import Invalid
 from mimocode.server.deps import MOST_ROWS, JsonResponse, MessageId, PartId, Services, SessionId, reply
+from mimocode.server.waiting import TurnAnswer, place_of, repeat_of, waits
 from mimocode.session.sessions import Page
 from mimocode.wire.message import WithParts
 from mimocode.wire.prompt import PromptInput
+
+PREFER = "`wait`: the answer, beating until it is there; `wait=N`: the answer, or 202 after N seconds (RFC 7240)"
 
 router = APIRouter(tags=["session"])
 
@@ -57,8 +59,24 @@ def _decoded(cursor: str) -> tuple[int, str]:
         raise Invalid("`before` is not a cursor: use the one of the `x-next-cursor` header.", kind="Query") from error
 
 
-@router.get("/session/{sessionID}/message/{messageID}", operation_id="session.message", response_model=WithParts)
-async def message(app: Services, session_id: SessionId, message_id: MessageId) -> JsonResponse:
+@router.get(
+    "/session/{sessionID}/message/{messageID}",
+    operation_id="session.message",
+    response_model=WithParts,
+    responses={202: {"description": "the turn goes on; `location` says where to ask again"}},
+)
+async def message(
+    request: Request,
+    app: Services,
+    session_id: SessionId,
+    message_id: MessageId,
+    prefer: Annotated[str | None, Header(description=PREFER)] = None,
+) -> Response:
+    """The message; with `Prefer: wait` or `wait=N` on a prompt, the answer of its turn, once it is there."""
+    if prefer is not None and waits(request.headers):
+        running = await app.runner.turn_of(session_id, message_id)
+        if running is not None:
+            return TurnAnswer(app, running, request.headers, started=False)
     return reply(await app.sessions.message(session_id, message_id))
 
 
@@ -79,8 +97,7 @@ async def delete_part(app: Services, session_id: SessionId, message_id: MessageI
 
 
 @router.post("/session/{sessionID}/prompt_async", operation_id="session.prompt_async", status_code=204)
-async def prompt_async(app: Services, session_id: SessionId, body: PromptInput) -> Response:
+async def prompt_async(request: Request, app: Services, session_id: SessionId, body: PromptInput) -> Response:
     """Admits a prompt and answers at once: it is on disk, and its turn has begun or waits its turn."""
-    running = await app.runner.prompt(session_id, body)
-    where = f"/session/{quote(session_id)}/message/{quote(running.turn_id)}"
-    return Response(status_code=204, headers={"content-location": where})
+    running = await app.runner.prompt(session_id, body, repeat_of(request.headers))
+    return Response(status_code=204, headers={"content-location": place_of(running)})

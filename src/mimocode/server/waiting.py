@@ -1,0 +1,124 @@
+"""A turn's answer as a response, and what a request's headers say of how it is to be waited for.
+
+`Prefer` (RFC 7240)           the client gets
+─────────────────────────     ──────────────────────────────────────────────────────────────────────────────────────
+nothing of this               200 and a space at once, a space for each interval of silence, then the answer
+wait=N                        200 with the answer, or 202 when N seconds have passed: until then nothing, since
+                              a 202 cannot follow a 200 that has begun
+respond-async                 202 at once (200 for a turn that is over)
+respond-async, wait=N         as wait=N
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from anyio import move_on_after
+from starlette.responses import JSONResponse, Response
+
+from mimocode.app import App
+from mimocode.asgi.keepalive import KeptAlive
+from mimocode.asgi.line import line_to
+from mimocode.asgi.types import Receive, Scope, Send
+from mimocode.errors import Invalid
+from mimocode.session.joining import Repeat
+from mimocode.session.lane import Running
+
+from . import deps, heartbeat
+
+LONGEST_KEY: Final = 255
+
+_SECONDS: Final = re.compile(r"\d{1,9}")
+_STUCK_AFTER_S: Final = 60.0
+
+
+def repeat_of(headers: Mapping[str, str]) -> Repeat:
+    """What the request says of having been sent before. Raises `Invalid` for a key that is too long."""
+    key = headers.get("idempotency-key", "").strip()
+    if len(key) > LONGEST_KEY:
+        raise Invalid(
+            f"The Idempotency-Key has {len(key)} characters; it may have {LONGEST_KEY}. "
+            "Send a shorter one, such as a UUID.",
+            kind="Headers",
+        )
+    retries = headers.get("x-stainless-retry-count", "")
+    return Repeat(key=key or None, announced=bool(_SECONDS.fullmatch(retries)) and int(retries) > 0)
+
+
+def place_of(running: Running) -> str:
+    """Where the turn's answer can be had."""
+    return f"/session/{quote(running.session_id)}/message/{quote(running.turn_id)}"
+
+
+def waits(headers: Mapping[str, str]) -> bool:
+    """Whether a request for a prompt wants its turn's answer instead."""
+    return "wait" in heartbeat.preferences(headers)
+
+
+class TurnAnswer(Response):
+    """The answer of a turn, waited for as the request's headers want it.
+
+    `started`: this request sent the prompt, so that the operator may want its leaving to abort the turn.
+    """
+
+    def __init__(self, app: App, running: Running, headers: Mapping[str, str], *, started: bool = True) -> None:
+        super().__init__()
+        self._app = app
+        self._running = running
+        self._interval_s = heartbeat.interval_s(headers, app.env)
+        self._within_s, self._applied = _patience(heartbeat.preferences(headers))
+        self._owed = started
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ticker = deps.the_ticker(scope)
+        if self._within_s is None:
+            where = place_of(self._running).encode()
+            kept = KeptAlive(
+                self._answer,
+                interval_s=self._interval_s,
+                ticker=ticker,
+                headers=[(b"content-location", where), (b"vary", b"prefer")],
+            )
+            await kept(scope, receive, send)
+        else:
+            async with line_to(scope, receive, send, ticker=ticker, stuck_after_s=_STUCK_AFTER_S) as line:
+                if not self._running.over:
+                    with move_on_after(self._within_s):
+                        await self._running.answer()
+                await (await self._so_far())(scope, receive, line.send)
+        if self._owed and self._app.places.on_disconnect == "abort":
+            await self._app.runner.abort(self._running.session_id)
+
+    async def _answer(self) -> bytes:
+        answer = await self._running.answer()
+        self._owed = False
+        return answer
+
+    async def _so_far(self) -> Response:
+        """The answer if it is there, else where it will be."""
+        where = place_of(self._running)
+        headers = {"cache-control": "no-store", "vary": "prefer", "preference-applied": self._applied}
+        if self._running.over:
+            headers["content-location"] = where
+            return deps.JsonResponse(await self._answer(), headers=headers)
+        self._owed = False  # the client was sent away, it has not left
+        told = {"sessionID": self._running.session_id, "messageID": self._running.turn_id}
+        return JSONResponse(told, 202, headers={**headers, "location": where})
+
+
+def _patience(preferences: Mapping[str, str]) -> tuple[float | None, str]:
+    """How long the client waits for headers (None: not at all, it takes beats), and the preferences that say so.
+
+    A `wait` that is no number of seconds is passed over, as the RFC has it.
+    """
+    applied: list[str] = []
+    within_s = None
+    if "respond-async" in preferences:
+        applied.append("respond-async")
+        within_s = 0.0
+    seconds = preferences.get("wait", "")
+    if _SECONDS.fullmatch(seconds):
+        applied.append(f"wait={seconds}")
+        within_s = float(seconds)
+    return within_s, ", ".join(applied)

@@ -1,0 +1,158 @@
+"""Turns met again: by a request that was sent before, by one that only waits, and after a restart.
+
+a request says that it was sent before by …        it joins
+──────────────────────────────────────────────     ──────────────────────────────────────────────────────
+its `messageID`                                     the turn of that id, running or ended
+its key, when it has no `messageID`                 the turn that was started with that key, running or ended
+announcing a retry, when it has neither             the newest unfinished turn of the same body
+
+The same `messageID` or key with another body is a `Conflict`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mimocode import ids
+from mimocode.errors import Conflict
+from mimocode.store.queries import Queries
+from mimocode.store.rows import TurnRow
+from mimocode.wire.session import Session
+from mimocode.wire.why import Unfinished
+
+from .lane import Admitted, Lane, Running
+from .lanes import Lanes
+from .sessions import place_of
+
+_TAIL = 14
+"""So many characters at the end of an id are free; the others are its prefix and its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a request says of having been sent before, besides its `messageID`.
+
+    `key` is any text of the client's own. `announced`: it says that it is a retry, and no more.
+    """
+
+    key: str | None = None
+    announced: bool = False
+
+
+ONCE = Repeat()
+
+
+def new_turn_id(repeat: Repeat) -> str:
+    """Ascends like any other; the end of it is the key's, so that the key finds the turn again without a table."""
+    made = ids.ascending("msg")
+    return made if repeat.key is None else made[:-_TAIL] + _tail(repeat.key)
+
+
+def _tail(key: str) -> str:
+    return ids.derived("msg", "msg", key)[-_TAIL:]
+
+
+class Joining:
+    """Finds turns that were admitted before, and enters those that nobody runs into their lanes."""
+
+    def __init__(self, queries: Queries, lanes: Lanes) -> None:
+        self._queries = queries
+        self._lanes = lanes
+
+    async def lane(self, session_id: str) -> Lane:
+        """The session's lane, or a new one for it."""
+        return self._lanes.get(session_id) or Lane(last_number=await self._queries.last_turn_number(session_id))
+
+    async def join(self, session: Session, message_id: str | None, digest: bytes, repeat: Repeat) -> Running | None:
+        """The turn that this request started before, if there is one. Call it inside the session's admission.
+
+        Raises `Conflict` if that turn was started by another body.
+        """
+        if message_id is not None:
+            return await self._of(session, message_id, digest, message_id)
+        if repeat.key is not None:
+            found = await self._queries.turn_id_ending(session.id, _tail(repeat.key))
+            return await self._of(session, found, digest, f"The Idempotency-Key {repeat.key!r}") if found else None
+        if repeat.announced:
+            same = [row.id for row in await self._queries.unfinished_turns(session.id) if row.digest == digest]
+            return await self._of(session, same[-1], digest, same[-1]) if same else None
+        return None
+
+    async def _of(self, session: Session, turn_id: str, digest: bytes, name: str) -> Running | None:
+        known = self._lanes.handles.get((session.id, turn_id))  # looked for first: it may end while its row is read
+        row = await self._queries.turn(session.id, turn_id)
+        if row is None:
+            if await self._queries.message(session.id, turn_id) is not None:
+                raise Conflict(f"{turn_id} is the id of a message that started no turn. Send a new messageID.")
+            return None
+        if row.digest != digest:
+            raise Conflict(f"{name} was sent before with another body. Send the same body, or a new one of these.")
+        if known is not None:
+            return known
+        if row.answer is not None:
+            return _ended(row, row.answer)
+        # Left behind by a process before this one: who sends it again wants it to go on.
+        return (await self.resume(session))[turn_id]
+
+    async def waited_for(self, session_id: str, message_id: str) -> Running | None:
+        """The turn of this prompt, for somebody who only waits; None if the message is no prompt.
+
+        Raises `Conflict` for one that nobody runs: it would be waited for in vain.
+        """
+        known = self._lanes.handles.get((session_id, message_id))
+        row = await self._queries.turn(session_id, message_id)
+        if row is not None and row.answer is not None:
+            return _ended(row, row.answer)
+        known = known or self._lanes.handles.get((session_id, message_id))
+        if row is not None and known is None:
+            raise Conflict(
+                f"The turn {message_id} was left unfinished and nobody runs it. "
+                f"POST /session/{session_id}/resume, or send the prompt again, and it goes on."
+            )
+        return known
+
+    async def resume(self, session: Session) -> dict[str, Running]:
+        """Enters the session's unfinished turns that do not run here, in the order of admission. By their ids."""
+        left = await self._queries.unfinished_turns(session.id)
+        entered: dict[str, Running] = {}
+        for row in left:
+            if (session.id, row.id) in self._lanes.handles:
+                continue
+            lane = await self.lane(session.id)
+            handle = self._lanes.handles[session.id, row.id] = entered[row.id] = Running(session.id, row.id)
+            self._lanes.enter(lane, place_of(session), Admitted(row.kind, row.number, handle))
+        return entered
+
+    async def unfinished(self, session_id: str) -> list[Unfinished]:
+        """The session's turns without an answer, in the order of admission, and why each has none."""
+        rows = await self._queries.unfinished_turns(session_id)
+        lane = self._lanes.get(session_id)
+        turns = lane.turns if lane is not None else []
+        return [unfinished(row, turns) for row in rows]
+
+
+def unfinished(row: TurnRow, turns: Sequence[Admitted]) -> Unfinished:
+    """How an unfinished turn stands, given those in its session's lane."""
+    first, place = None, None
+    for number, admitted in enumerate(turns):
+        if row.id in (one.turn_id for one in (admitted.handle, *admitted.companions)):
+            first, place = admitted, number
+    told = Unfinished(
+        messageID=row.id, kind=row.kind, admitted=row.created, state="left",
+        why="No server runs it: an earlier one stopped, or could not write its end. "
+        f"POST /session/{row.session_id}/resume continues it; so does its prompt, sent again.",
+    )  # fmt: skip
+    if first is None or place is None:
+        return told
+    if place > 0:
+        before = turns[place - 1].handle.turn_id
+        return told.but(state="waiting", behind=before, why=f"It waits in its session's queue, behind {before}.")
+    if first.handle.turn_id != row.id:
+        with_it = first.handle.turn_id
+        return told.but(state="running", behind=with_it, why=f"It was fed to {with_it}, which runs, and ends with it.")
+    return told.but(state="running", why=f"It runs. GET /session/{row.session_id}/why says what it waits for.")
+
+
+def _ended(row: TurnRow, answer: bytes) -> Running:
+    handle = Running(row.session_id, row.id)
+    handle.end(answer)
+    return handle
