@@ -17,7 +17,7 @@ from mimocode.errors import MimoError
 
 from . import errors, openapi
 from .guard import Guard
-from .routes import ask, blocking, config, event, message, project, session
+from .routes import ask, blocking, config, event, message, project, recovery, session
 
 
 def asgi(app: App, *, password: str | None, host: str = "127.0.0.1") -> ASGIApp:
@@ -38,7 +38,7 @@ def _api() -> FastAPI:
         streamed = Route(path, _Raw(stream))
         streamed.methods = {"GET"}  # and no HEAD, whose answer would never end
         api.router.routes.append(streamed)
-    for routes in (session, message, ask, config, project):
+    for routes in (session, message, recovery, ask, config, project):
         api.include_router(routes.router)
     api.router.routes.append(Route("/doc", _doc, methods=["GET"]))
     api.add_exception_handler(MimoError, errors.on_mimo_error)

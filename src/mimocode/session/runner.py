@@ -20,7 +20,7 @@ from mimocode.wire.message import UserMessage, WithParts
 from mimocode.wire.part import Part
 from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput
 from mimocode.wire.session import Session, SessionModel
-from mimocode.wire.why import Unfinished
+from mimocode.wire.why import Unfinished, Why
 
 from . import admission, shell
 from .joining import ONCE, Joining, Repeat, new_turn_id
@@ -29,6 +29,7 @@ from .lane import Admitted, Lane, Running, WhenBusy
 from .lanes import Lanes
 from .sessions import Sessions, place_of
 from .turns import Turns
+from .why import why
 
 
 class Runner:
@@ -237,6 +238,11 @@ class Runner:
         """The session's turns that have no answer yet, in the order of admission. Raises `NotFound`."""
         await self._sessions.get(session_id)
         return await self._joining.unfinished(session_id)
+
+    async def why(self, session_id: str) -> Why:
+        """What the session waits for, since when, and who could make it go on. Raises `NotFound`."""
+        session = await self._sessions.get(session_id)
+        return await why(session, self._lanes.get(session_id), self._queries)
 
     async def resume(self, session_id: str | None = None) -> int:
         """Enters every unfinished turn (of one session, or of all) into its lane again, in the order of admission.

@@ -15,7 +15,7 @@ from .decide import CallModel
 from .history import Entry
 from .parts import Fold
 from .ports import ModelCall, StreamEnd, ToolSpec, Usage
-from .world import Writing, new_step
+from .world import Calling, Writing, new_step
 
 KEEP_EVERY_MS = 250
 """Streamed text is stored at least this often while it grows."""
@@ -38,12 +38,15 @@ async def call_model(pen: Writing, action: CallModel) -> None:
     retries, waited_s = 0, 0.0
     while True:
         world.account.status(turn.place, turn.session_id, Busy())
+        calling = pen.calling = Calling(attempt=retries + 1, since_ms=world.clock.now_ms())
         try:
-            await _stream(pen, info, call)
+            await _stream(pen, info, call, calling)
+            pen.calling = None
             return
         except ProviderError as error:
             delay = None if isinstance(error, ContextOverflow) else retry.delay_s(error, retries, waited_s)
             if delay is None:
+                pen.calling = None
                 await _give_up(pen, info, error)
                 return
             await _forget_attempt(pen, info.id)
@@ -51,6 +54,7 @@ async def call_model(pen: Writing, action: CallModel) -> None:
             due = world.clock.now_ms() + round(delay * 1000)
             status = Retry(attempt=retries, message=str(error), next=due)
             world.account.status(turn.place, turn.session_id, status)
+            calling.next_ms, calling.message = due, status.message
             await world.clock.sleep(delay)
 
 
@@ -93,13 +97,14 @@ def _words(asked: Entry, text: str) -> WithParts:
     return WithParts.model_construct(info=asked.info, parts=[part])
 
 
-async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall) -> None:
+async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling: Calling) -> None:
     """One attempt. When it returns, the message has its `finish`: the stream was complete."""
     clock = pen.world.clock
     fold = Fold(pen.turn.session_id, info.id, clock.now_ms)
     kept_ms, begun = clock.now_ms(), False
     async with aclosing(pen.world.models.stream(call)) as events:
         async for event in events:
+            calling.heard_ms = clock.now_ms()
             if not begun:
                 begun = True
                 await pen.put(fold.begin())

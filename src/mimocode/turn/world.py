@@ -61,13 +61,31 @@ class World:
     clock: Clock
 
 
+@dataclass(slots=True)
+class Calling:
+    """A call of the model that goes on. `attempt` counts from 1, `heard_ms` is when it last said something.
+
+    After a failure `next_ms` is when it is tried again, and `message` what went wrong.
+    """
+
+    attempt: int
+    since_ms: int
+    heard_ms: int | None = None
+    next_ms: int | None = None
+    message: str | None = None
+
+
 class Writing:
-    """The turn's pen: what it writes goes to the journal and into the history it decides by."""
+    """The turn's pen: what it writes goes to the journal and into the history it decides by.
+
+    `calling` is for who asks what the turn waits for; the turn itself never looks at it.
+    """
 
     def __init__(self, turn: Turn, world: World, history: History) -> None:
         self.turn = turn
         self.world = world
         self.history = history
+        self.calling: Calling | None = None
 
     async def put(self, *changes: Body, durable: bool = False) -> None:
         self.history.apply(*changes)

@@ -53,6 +53,7 @@ class AskWait(Wire):
     id: str
     kind: Literal["question", "permission"]
     since: int
+    callID: str | None = None
     questions: list[QuestionInfo] | None = None
     permission: PermissionRequest | None = None
     reply: str

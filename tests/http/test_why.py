@@ -1,0 +1,185 @@
+"""What a session waits for, since when, and who could make it go on."""
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+from dirty_equals import IsInt, IsPartialDict, IsStr
+
+from mimocode import ids
+from mimocode.wire.base import JsonObject
+from support.system import QUESTION, System, prompt_of, system
+
+UNTIL_RELEASED = "while [ ! -e release ]; do sleep 0.02; done"
+TWO_TOOLS = f"""
+call: bash {{"command": "{UNTIL_RELEASED}", "description": "Waits"}}
+call: question {{"questions": [{{"question": "Sure?", "header": "Sure", "options": []}}]}}
+---
+text: done
+"""
+
+
+async def test_an_idle_session_waits_for_nobody(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: hello") as running:
+        session = await running.session()
+        await running.prompt(session)
+        await running.told.until("session.idle")
+
+        why = await _why(running, session)
+
+    assert why == {
+        "sessionID": session, "state": "idle", "since": IsInt, "unblock": "Nobody: it is idle.",
+        "tools": [], "asks": [], "queue": [],
+    }  # fmt: skip
+
+
+async def test_a_session_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: hello") as running:
+        found = [
+            (await running.client.request(method, f"/session/ses_none/{path}")).status_code
+            for method, path in (("GET", "why"), ("GET", "recovery"), ("POST", "resume"))
+        ]
+
+    assert found == [404, 404, 404]
+
+
+async def test_a_question_is_a_wait_for_a_human_and_says_how_to_reply_also_after_a_restart(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session, before = await running.session(), ids.now_ms()
+        await _begin(running, session, "msg_a")
+        asked = await running.asked()
+        why = await _why(running, session)
+
+    async with system(tmp_path, QUESTION) as running:
+        await running.asked()
+        with anyio.fail_after(20):
+            while (after := await _why(running, session))["state"] == "queued":
+                await anyio.lowlevel.checkpoint()
+        replied = await running.client.request(*after["asks"][0]["reply"].split(), json={"answers": [["Blue"]]})
+        await running.told.until("session.idle")
+
+    assert why == IsPartialDict(state="human", messageID="msg_a", tools=[], queue=[])
+    assert why["unblock"] == f"A human, with POST /question/{asked['id']}/reply."
+    assert why["asks"] == [
+        {
+            "id": asked["id"], "kind": "question", "since": IsInt(ge=before, le=ids.now_ms()),
+            "callID": asked["tool"]["callID"], "questions": asked["questions"],
+            "reply": f"POST /question/{asked['id']}/reply",
+        }
+    ]  # fmt: skip
+    assert why["since"] == why["asks"][0]["since"]
+    assert after["asks"] == why["asks"]
+    assert replied.status_code == 200
+
+
+async def test_a_permission_is_a_wait_for_a_human_with_what_is_wanted(tmp_path: Path) -> None:
+    script = 'call: bash {"command": "touch made", "description": "Makes"}\n---\ntext: done'
+    async with system(tmp_path, script, config={"permission": {"bash": "ask"}}) as running:
+        session = await running.session()
+        await _begin(running, session)
+        asked = await running.asked("permission")
+
+        why = await _why(running, session)
+
+    assert why == IsPartialDict(state="human", tools=[])
+    assert why["asks"] == [IsPartialDict(id=asked["id"], kind="permission", permission=asked)]
+    assert why["unblock"] == f"A human, with POST /permission/{asked['id']}/reply."
+
+
+async def test_tools_that_run_are_named_with_their_command_and_a_human_goes_before_them(tmp_path: Path) -> None:
+    async with system(tmp_path, TWO_TOOLS) as running:
+        session = await running.session()
+        await _begin(running, session)
+        await running.asked()
+        await _until_tool(running, "bash")
+        both = await _why(running, session)
+        await running.answer("yes")
+        await _until_tool(running, "question", "completed")
+        one = await _why(running, session)
+        (running.project / "release").touch()
+        await running.told.until("session.idle")
+
+    bash = IsPartialDict(tool="bash", command=UNTIL_RELEASED, callID=IsStr, messageID=IsStr, partID=IsStr, since=IsInt)
+    assert both == IsPartialDict(state="human", tools=[bash], asks=[IsPartialDict(kind="question")])
+    assert one == IsPartialDict(state="tool", tools=[bash], asks=[], since=one["tools"][0]["since"])
+    assert one["unblock"] == f"The tool bash, when it ends: {UNTIL_RELEASED}"
+
+
+async def test_a_call_of_the_model_says_which_and_whether_it_was_heard_of(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: so far\nhang") as running:
+        session, before = await running.session(), ids.now_ms()
+        await _begin(running, session)
+        await running.told.until("message.part.delta")
+
+        why = await _why(running, session)
+        await running.client.post(f"/session/{session}/abort")
+
+    model = str(tmp_path / "home" / "script.rehearsal")
+    assert why == IsPartialDict(state="model", tools=[], asks=[])
+    assert why["model"] == {
+        "providerID": "rehearsal", "modelID": model, "attempt": 1,
+        "since": IsInt(ge=before), "heard": IsInt(ge=why["since"]),
+    }  # fmt: skip
+    assert why["unblock"] == f"The provider of rehearsal/{model}: it is answering."
+
+
+async def test_a_retry_says_when_it_comes_and_what_went_wrong(tmp_path: Path) -> None:
+    async with system(tmp_path, "error: 529 retry-after=20 overloaded") as running:
+        session = await running.session()
+        await _begin(running, session)
+        status = await running.told.until("session.status", lambda told: told["status"]["type"] == "retry")
+
+        why = await _why(running, session)
+        await running.client.post(f"/session/{session}/abort")
+
+    assert why == IsPartialDict(state="retry", model=IsPartialDict(attempt=1, next=status["status"]["next"]))
+    assert why["model"]["message"] == status["status"]["message"]
+    assert why["model"]["message"] in why["unblock"]
+
+
+async def test_prompts_behind_the_turn_have_their_place_in_the_queue(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        for name in ("msg_a", "msg_b", "msg_c"):
+            await _begin(running, session, name)
+        await running.asked()
+
+        why = await _why(running, session)
+        await running.client.post(f"/session/{session}/abort")
+
+    assert why == IsPartialDict(state="human", messageID="msg_a")
+    assert why["queue"] == [
+        {"messageID": "msg_b", "since": IsInt, "position": 1, "behind": "msg_a"},
+        {"messageID": "msg_c", "since": IsInt, "position": 2, "behind": "msg_b"},
+    ]
+
+
+async def test_a_turn_that_nobody_runs_says_how_to_continue_it(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        await _begin(running, session, "msg_a")
+        asked = await running.asked()
+
+    async with system(tmp_path, QUESTION, resume=False) as running:
+        why = await _why(running, session)
+
+    assert why == IsPartialDict(state="left", messageID="msg_a", asks=[IsPartialDict(id=asked["id"])])
+    assert f"POST /session/{session}/resume" in why["unblock"]
+
+
+async def _why(running: System, session: str) -> JsonObject:
+    return (await running.client.get(f"/session/{session}/why")).raise_for_status().json()
+
+
+async def _begin(running: System, session: str, message_id: str | None = None) -> None:
+    more: dict[str, Any] = {"messageID": message_id} if message_id else {}
+    begun = await running.client.post(f"/session/{session}/prompt_async", json=prompt_of("go", **more))
+    begun.raise_for_status()
+
+
+async def _until_tool(running: System, tool: str, status: str = "running") -> None:
+    def fits(told: JsonObject) -> bool:
+        part = told["part"]
+        return part.get("tool") == tool and part["state"]["status"] == status
+
+    await running.told.until("message.part.updated", fits)
