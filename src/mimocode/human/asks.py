@@ -9,8 +9,9 @@ settles it. Everything that affects the life of an ask is in this file.
 """
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
@@ -32,7 +33,10 @@ class Ledger(Protocol):
 
 
 DISMISSED = "null"
-"""The stored reply of a question that was dismissed, or whose turn was aborted."""
+"""The stored reply of a question that was dismissed."""
+
+_ENDED: Mapping[str, str] = {"question": '"ended"', "permission": '{"reply":"reject","ended":true}'}
+"""The stored replies of asks whose turn ended before they were answered: dismissed, and rejected."""
 
 
 class Asks:
@@ -48,7 +52,7 @@ class Asks:
     async def question(self, place: Place, request: QuestionRequest) -> QuestionReply | None:
         """Asks, or joins the ask of that id, and waits. None: it was dismissed."""
         reply = await self._ask(place, event.QuestionAsked.model_construct(**dict(request)))
-        return None if reply == DISMISSED else QuestionReply.model_validate_json(reply)
+        return None if reply in (DISMISSED, _ENDED["question"]) else QuestionReply.model_validate_json(reply)
 
     async def permission(self, place: Place, request: PermissionRequest) -> PermissionReply:
         """Asks, or joins the ask of that id, and waits."""
@@ -91,7 +95,7 @@ class Asks:
     async def reject_question(self, ask_id: str) -> None:
         """Dismisses it. Raises `NotFound` as `reply_question` does."""
         row = await self._pending("question", ask_id)
-        await self._settle(row, DISMISSED, event.QuestionRejected(sessionID=row.session_id, requestID=ask_id))
+        await self._settle(row, DISMISSED, _question_rejected(row))
 
     async def reply_permission(
         self, ask_id: str, reply: PermissionReply, meanwhile: Callable[[PermissionRequest], Awaitable[None]]
@@ -111,14 +115,14 @@ class Asks:
         if row is None or row.kind != kind:
             raise NotFound(kind, ask_id, f"{kind.capitalize()} request not found: {ask_id}")
         if row.settled is not None:
-            raise NotFound(kind, ask_id, f"{kind.capitalize()} request not found: {ask_id} was answered before")
+            raise _settled(row)
         return row
 
     async def _settle(
         self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> None:
         if not await self._close(row, reply, told, meanwhile):
-            raise NotFound(row.kind, row.id, f"{row.kind.capitalize()} request not found: {row.id} was answered before")
+            raise _settled(await self._queries.ask(row.id) or row)
 
     async def _close(
         self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
@@ -142,12 +146,13 @@ class Asks:
     async def settle_all(self, session_id: str) -> None:
         """Dismisses and rejects whatever a session still asks, each with its event: its turn is over."""
         for row in await self._queries.pending_asks(session_id=session_id):
-            await self._settle_unasked(row)
+            told = _permission_replied(row, "reject") if row.kind == "permission" else _question_rejected(row)
+            await self._close(row, _ENDED[row.kind], told)
 
     async def reject_permissions(self, session_id: str) -> None:
         """Rejects the permissions a session still asks for: a human refused one of them."""
         for row in await self._queries.pending_asks(kind="permission", session_id=session_id):
-            await self._settle_unasked(row)
+            await self._settle_if_first(row, PermissionReply(reply="reject").encode().decode(), "reject")
 
     async def release(self, session_id: str, allowed: Sequence[PermissionRequest]) -> None:
         """Answers ``once`` to pending permissions that have been allowed meanwhile."""
@@ -155,12 +160,6 @@ class Asks:
         for row in await self._queries.pending_asks(kind="permission", session_id=session_id):
             if row.id in wanted:
                 await self._settle_if_first(row, PermissionReply(reply="once").encode().decode(), "once")
-
-    async def _settle_unasked(self, row: AskRow) -> None:
-        if row.kind == "question":
-            await self._close(row, DISMISSED, event.QuestionRejected(sessionID=row.session_id, requestID=row.id))
-        else:
-            await self._settle_if_first(row, PermissionReply(reply="reject").encode().decode(), "reject")
 
     async def _settle_if_first(self, row: AskRow, reply: str, answer: PermissionAnswer) -> None:
         await self._close(row, reply, _permission_replied(row, answer))
@@ -184,6 +183,23 @@ class Asks:
             asked = event.QuestionAsked if row.kind == "question" else event.PermissionAsked
             found.append((_place(row), asked(**json.loads(row.asked))))
         return found
+
+
+def _settled(row: AskRow) -> NotFound:
+    """Why it can no longer be answered."""
+    if row.reply == _ENDED[row.kind]:
+        how = "was settled when its turn ended: it was aborted, or failed"
+    elif row.reply == DISMISSED:
+        how = "was dismissed before"
+    else:
+        how = "was answered before"
+    when = datetime.fromtimestamp((row.settled or 0) / 1000, UTC).isoformat(timespec="milliseconds")
+    at = f", at {when.replace('+00:00', 'Z')}" if row.settled is not None else ""
+    return NotFound(row.kind, row.id, f"{row.kind.capitalize()} request not found: {row.id} {how}{at}")
+
+
+def _question_rejected(row: AskRow) -> event.QuestionRejected:
+    return event.QuestionRejected(sessionID=row.session_id, requestID=row.id)
 
 
 def _permission_replied(row: AskRow, answer: PermissionAnswer) -> event.PermissionReplied:
