@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
 from mimocode.session.runner import Runner
 from mimocode.session.sessions import Sessions
+from mimocode.session.streams import Streams
 from mimocode.session.title import Titles
 from mimocode.session.turns import SystemClock, Turns
 from mimocode.store import crash, migrations
@@ -36,7 +37,7 @@ from mimocode.tools.registry import toolbox
 from mimocode.turn import compact
 from mimocode.turn.compact import Window
 from mimocode.turn.ports import Clock
-from mimocode.wire.event import ServerConnected, ServerHeartbeat
+from mimocode.wire.event import ServerHeartbeat
 from mimocode.wire.provider import Model
 from mimocode.wire.session import Project, ProjectTime
 
@@ -180,16 +181,11 @@ class App:
     permissions: Permissions
     queries: Queries
     bus: Bus
+    streams: Streams
 
-    async def subscribe(self, directory: str | None) -> Subscription:
-        """The events of a directory, or of all (None). It begins with `server.connected`, then what is still asked."""
-        subscription = self.bus.subscribe(directory)
-        with ExitStack() as failed:
-            failed.callback(subscription.close)
-            pending = await self.asks.pending_events(directory)
-            failed.pop_all()
-        subscription.begin([Published(None, ServerConnected()), *(Published(place, body) for place, body in pending)])
-        return subscription
+    async def subscribe(self, directory: str | None, after: int | None = None) -> Subscription:
+        """The events of a directory, or of all (None): from now on, or what was missed after a write, and then on."""
+        return await self.streams.begin(directory, after)
 
     async def warm(self, directory: str) -> None:
         """Loads what the first prompt in this directory will need, so that it need not wait for it."""
@@ -223,7 +219,7 @@ async def open_app(
     await anyio.to_thread.run_sync(migrations.upgrade, places.database)
     await anyio.to_thread.run_sync(Spill(places.spill).sweep)
     async with SqliteFile(places.database, crash=crash.point(env)) as file:
-        bus, queries = Bus(), Queries(file)
+        bus, queries = Bus(file.opened_at), Queries(file)
         journal = Journal(file, bus)
         directories = Directories(env, places, queries, on_secret)
         sessions = Sessions(journal, queries, directories)
@@ -265,6 +261,7 @@ async def open_app(
                     permissions=permissions,
                     queries=queries,
                     bus=bus,
+                    streams=Streams(file, bus, asks, sessions),
                 )
         finally:
             bus.end()

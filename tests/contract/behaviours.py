@@ -132,7 +132,11 @@ ASKS = [
 STREAMS = [
     Behaviour("stream.headers", "text/event-stream, no-cache, no-transform, x-accel-buffering: no, nosniff"),
     Behaviour("stream.connected", "server.connected comes first, at once"),
-    Behaviour("stream.frames", "frames are `data:` lines ended by LF LF, without event lines"),
+    Behaviour(
+        "stream.frames",
+        "frames are `data:` lines ended by LF LF, without event lines and ids",
+        ours="frames of stored events, and of server.connected, have an `id:` line after the data, to resume by",
+    ),
     Behaviour("stream.heartbeat", "server.heartbeat every 10 s"),
     Behaviour("stream.directory", "/event tells of one directory only"),
     Behaviour(

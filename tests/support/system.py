@@ -35,7 +35,9 @@ class Told:
     async def listen(self, app: App) -> None:
         subscription = await app.subscribe(None)
         while (frames := await subscription.take()) is not None:
-            self.events += [json.loads(frame.removeprefix(b"data: "))["payload"] for frame in frames]
+            self.events += [
+                json.loads(frame.partition(b"\n")[0].removeprefix(b"data: "))["payload"] for frame in frames
+            ]
             subscription.sent(len(frames))
             more, self._more = self._more, anyio.Event()
             more.set()

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 
 import anyio
@@ -11,6 +11,8 @@ from mimocode import ids
 from mimocode.turn.ports import Place
 from mimocode.wire.event import Body, Event, GlobalEvent, InstanceDisposed
 
+from .halftold import HalfTold
+
 QUEUE_LIMIT = 20_000
 """Events a subscriber may lag behind. One more and it is cut off, to connect again: never silently robbed."""
 
@@ -18,18 +20,26 @@ OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
 
 
-class Published:
-    """One event, encoded at most once for each kind of stream."""
+Pages = Callable[[], Awaitable[Sequence["Published"] | None]]
+"""What a subscriber has missed, page by page; None when there is no more."""
 
-    def __init__(self, place: Place | None, body: Body) -> None:
+
+class Published:
+    """One event, encoded at most once for each kind of stream.
+
+    `seq` is the number of the write that stored it, by which a stream can be resumed; None for what is not stored.
+    """
+
+    def __init__(self, place: Place | None, body: Body, seq: int | None = None) -> None:
         self.place = place
         self.body = body
+        self.seq = seq
         self.event = Event(id=ids.ascending("evt"), type=body.type, properties=body)
 
     @cached_property
     def plain(self) -> bytes:
         """The frame for `/event`."""
-        return b"data: " + self.event.encode() + b"\n\n"
+        return self._frame(self.event)
 
     @cached_property
     def wrapped(self) -> bytes:
@@ -40,17 +50,29 @@ class Published:
             project=place.project if place else None,
             payload=self.event,
         )
-        return b"data: " + wrapper.encode() + b"\n\n"
+        return self._frame(wrapper)
+
+    def _frame(self, told: Event | GlobalEvent) -> bytes:
+        # The id comes last: who is cut off before it has not got the event, and asks for it again.
+        end = b"\n\n" if self.seq is None else b"\nid: %d\n\n" % self.seq
+        return b"data: " + told.encode() + end
 
 
 class Subscription:
-    """One reader's queue. Frames wait here until the socket takes them."""
+    """One reader's queue. Frames wait here until the socket takes them.
 
-    def __init__(self, bus: "Bus", directory: str | None, opening: Sequence[Published]) -> None:
+    It has what is told after the write `since`. What was told up to it is for `begin` or `resume` to put before.
+    """
+
+    def __init__(self, bus: "Bus", directory: str | None, since: int) -> None:
         self._bus = bus
         self._directory = directory
-        self._opening = opening
+        self.since = since
         self._frames: deque[bytes] = deque()
+        self._first: Sequence[bytes] = ()
+        self._missed: Pages | None = None
+        self._early = 0
+        """How many frames of what comes before the queue are not sent yet."""
         self._wake = anyio.Event()
         self._over = False
         self.queued = 0
@@ -64,8 +86,7 @@ class Subscription:
         if self._over or not self.wants(published):
             return
         if len(self._frames) >= QUEUE_LIMIT:
-            self._frames.clear()
-            self.end()
+            self.cut()
             return
         self._frames.append(self._frame(published))
         self.queued += 1
@@ -77,26 +98,58 @@ class Subscription:
         return published.wrapped if self._directory is None else published.plain
 
     def begin(self, first: Sequence[Published]) -> None:
-        """Puts `first` before all else, then what turns told that began just before. Call it before `take`."""
-        early = [self._frame(published) for published in (*first, *self._opening) if self.wants(published)]
-        self._opening = ()
-        self._frames.extendleft(reversed(early))
-        self.queued += len(early)
+        """Puts `first` before all else. Call it before `take`."""
+        self._first = self._frames_of(first)
 
-    async def take(self) -> Sequence[bytes] | None:
-        """Waits for frames and returns all there are; None when the stream is over."""
-        while not self._frames:
-            if self._over:
-                return None
-            self._wake = anyio.Event()
-            await self._wake.wait()
-        frames = list(self._frames)
-        self._frames.clear()
+    def resume(self, first: Sequence[Published], missed: Pages) -> None:
+        """Puts `first` before all else, then what was missed, as it is asked for. Call it before `take`."""
+        self.begin(first)
+        self._missed = missed
+
+    def _frames_of(self, told: Sequence[Published]) -> list[bytes]:
+        frames = [self._frame(published) for published in told if self.wants(published)]
+        self._early += len(frames)
         return frames
 
+    async def take(self) -> Sequence[bytes] | None:
+        """Waits for frames and returns all there are, or a page of what was missed; None when the stream is over."""
+        while True:
+            if self._first:
+                first, self._first = self._first, ()
+                return first
+            if self._missed is not None:
+                await self._next_page(self._missed)
+            elif self._frames:
+                frames = list(self._frames)
+                self._frames.clear()
+                return frames
+            elif self._over:
+                return None
+            else:
+                self._wake = anyio.Event()
+                await self._wake.wait()
+
+    async def _next_page(self, missed: Pages) -> None:
+        page = await missed()
+        if self._missed is None:
+            # Cut off meanwhile: what would come after this page is gone.
+            return
+        if page is None:
+            self._missed = None
+        else:
+            self._first = self._frames_of(page)
+
     def sent(self, count: int) -> None:
-        self.handed += count
+        early = min(self._early, count)
+        self._early -= early
+        self.handed += count - early
         self._bus.caught_up()
+
+    def cut(self) -> None:
+        """Ends it at once: what is not taken yet is for the reader to ask for again."""
+        self._frames.clear()
+        self._first, self._missed = (), None
+        self.end()
 
     def end(self) -> None:
         """No more events; what is queued is still delivered."""
@@ -112,7 +165,10 @@ class Subscription:
 class Bus:
     """Publishes to every subscription that wants it. Belongs to the event loop: not for other threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, seq: int = 0) -> None:
+        """`seq` is the number of the last write before this process."""
+        self._seq = seq
+        self._half_told = HalfTold()
         self._subscriptions: set[Subscription] = set()
         self._openings: dict[str, tuple[float, list[Published]]] = {}
         """By session, the oldest first."""
@@ -121,20 +177,30 @@ class Bus:
     def subscribe(self, directory: str | None) -> Subscription:
         """A queue of the events of one directory, or of all (None, wrapped for `/global/event`), from now on.
 
-        `begin` puts what comes before: the caller may look for that while the queue fills, and misses nothing.
+        What comes before may be looked for while the queue fills: its `since` is the seam.
         """
-        self._prune()
-        opening = [published for _, published_of_turn in self._openings.values() for published in published_of_turn]
-        subscription = Subscription(self, directory, opening)
+        subscription = Subscription(self, directory, self._seq)
         self._subscriptions.add(subscription)
         return subscription
+
+    def openings(self) -> list[Published]:
+        """The first events of turns that began just now, in the order they were told."""
+        self._prune()
+        told = [published for _, opening in self._openings.values() for published in opening]
+        return sorted(told, key=lambda published: published.event.id)
+
+    def half_told(self, directory: str | None) -> list[Published]:
+        """Texts that are being told piece by piece, each as far as it was told."""
+        return [Published(place, body) for place, body in self._half_told.told(directory)]
 
     def forget(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
         self.caught_up()
 
-    def publish(self, place: Place | None, body: Body) -> None:
-        published = Published(place, body)
+    def publish(self, place: Place | None, body: Body, seq: int | None = None) -> None:
+        """Tells it; `seq` is the number of the write that stored it. Call it in the order of the writes."""
+        published = Published(place, body, seq)
+        self._half_told.note(place, body)
         session_id = getattr(body, "sessionID", None)
         if session_id is not None and session_id in self._openings:
             until, opening = self._openings[session_id]
@@ -144,6 +210,10 @@ class Bus:
                 del self._openings[session_id]
         for subscription in self._subscriptions:
             subscription.offer(published)
+
+    def reached(self, seq: int) -> None:
+        """All that was stored up to that write has been told, if it is to be told."""
+        self._seq = max(self._seq, seq)
 
     def opening(self, session_id: str) -> None:
         """A turn of this session begins: its first events are kept for who comes late."""

@@ -1,10 +1,11 @@
 """Write, then tell. The one place that stores and publishes; an event's body is the change it tells of."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 from mimocode import ids
 from mimocode.bus.local import Bus
-from mimocode.store.rows import EndTurn, Op, Put, Remove, Removed, Settle, Table
+from mimocode.store.rows import EndTurn, Op, Put, Remove, Removed, Settle, Table, Written
 from mimocode.store.sqlite import SqliteFile
 from mimocode.turn.ports import Place
 from mimocode.wire import event
@@ -31,13 +32,23 @@ class Journal:
         Returns how many rows each of `also` changed. Raises `Unavailable` when the disk refuses; then nothing
         was stored and nothing is told.
         """
-        ops = [*also, *(op for change in changes for op in ops_of(place, change))]
-        counts = await self._file.write(ops, durable=durable, then=lambda _: self.tell(place, *changes))
+        ops_of_each = [ops_of(place, change) for change in changes]
+        ops = [*also, *chain.from_iterable(ops_of_each)]
+
+        def tell(written: Written) -> None:
+            seq = written.first + len(also) - 1
+            for change, its_ops in zip(changes, ops_of_each, strict=True):
+                seq += len(its_ops)
+                self._bus.publish(place, change, seq if its_ops else None)
+            self._bus.reached(written.last)
+
+        counts = await self._file.write(ops, durable=durable, then=tell)
         return counts[: len(also)]
 
     async def keep(self, place: Place, *changes: event.Body, durable: bool = False) -> None:
         """Stores the changes and tells nobody."""
-        await self._file.write([op for change in changes for op in ops_of(place, change)], durable=durable)
+        ops = [op for change in changes for op in ops_of(place, change)]
+        await self._file.write(ops, durable=durable, then=self._tell_nothing)
 
     def tell(self, place: Place, *events: event.Body) -> None:
         for body in events:
@@ -46,9 +57,10 @@ class Journal:
     async def settle(self, place: Place, ask_id: str, reply: str, told: event.Body) -> bool:
         """Answers an ask for good, if nobody was first, and tells it. Returns whether this was the first answer."""
 
-        def tell_if_first(counts: Sequence[int]) -> None:
-            if counts[0]:
-                self.tell(place, told)
+        def tell_if_first(written: Written) -> None:
+            if written.counts[0]:
+                self._bus.publish(place, told, written.last)
+            self._bus.reached(written.last)
 
         op = Settle(ask_id=ask_id, reply=reply, at_ms=ids.now_ms())
         counts = await self._file.write([op], durable=True, then=tell_if_first)
@@ -57,7 +69,10 @@ class Journal:
     async def end_turn(self, session_id: str, turn_id: str, answer: bytes) -> None:
         """Stores the bytes that everybody who asks for this turn's answer gets from now on."""
         op = EndTurn(session_id=session_id, turn_id=turn_id, answer=answer, at_ms=ids.now_ms())
-        await self._file.write([op], durable=True)
+        await self._file.write([op], durable=True, then=self._tell_nothing)
+
+    def _tell_nothing(self, written: Written) -> None:
+        self._bus.reached(written.last)
 
 
 def ops_of(place: Place, change: event.Body) -> list[Op]:  # noqa: C901, PLR0911 - a table, one case for each kind of change
@@ -65,9 +80,9 @@ def ops_of(place: Place, change: event.Body) -> list[Op]:  # noqa: C901, PLR0911
     match change:
         case event.SessionCreated(info=info) | event.SessionUpdated(info=info):
             return [_session(info)]
-        case event.SessionDeleted(sessionID=session_id):
+        case event.SessionDeleted(sessionID=session_id, info=info):
             gone: list[Op] = [Remove(table, {"session_id": session_id}) for table in _OF_SESSION]
-            return [*gone, Remove("session", {"id": session_id}), Removed(session_id)]
+            return [*gone, Remove("session", {"id": session_id}), _gone(info)]
         case event.MessageUpdated(info=info):
             return [_message(place, info)]
         case event.MessageRemoved(sessionID=session_id, messageID=message_id):
@@ -92,6 +107,10 @@ def ops_of(place: Place, change: event.Body) -> list[Op]:  # noqa: C901, PLR0911
             return [_project(change)]
         case _:
             return []
+
+
+def _gone(session: Session) -> Removed:
+    return Removed(session.id, data=session.encode().decode())
 
 
 def _session(session: Session) -> Put:

@@ -63,11 +63,15 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Notes that a message or part (or, with neither, the session) is gone."""
+    """Notes that a message or part (or, with neither, the session) is gone.
+
+    `data` is the session as it was last, for who has to be told of its end.
+    """
 
     session_id: str
     message_id: str | None = None
     part_id: str | None = None
+    data: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,18 @@ class EndTurn:
 
 
 Op = Put | Remove | Removed | Settle | EndTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a write: how many rows each change touched; the number of the first, which the others follow."""
+
+    counts: Sequence[int]
+    first: int
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.counts) - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,15 @@ import anyio.to_thread
 from mimocode.errors import Invalid, MimoError, Unavailable
 
 from .crash import CrashPoint, When
-from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value
+from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value, Written
 
 _Unstorable = OverflowError | UnicodeError
 """A value that SQLite cannot hold: the caller's fault, not the file's."""
 
-_Result = Sequence[int] | sqlite3.Error | _Unstorable
+_Result = Written | sqlite3.Error | _Unstorable
+
+Parameters = Sequence[Value] | Mapping[str, Value]
+"""By place or by name."""
 
 READERS = 2
 BUSY_TIMEOUT_MS = 5_000
@@ -59,6 +62,8 @@ class SqliteFile:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self.opened_at = 0
+        """The number of the last write before this process."""
         self._seq = 0
         self._full = False
         self._open = False
@@ -67,7 +72,7 @@ class SqliteFile:
         """Raises `Unavailable` when the file cannot be opened."""
         try:
             self._writer = await anyio.to_thread.run_sync(connect, self.path)
-            self._seq = self._writer.execute("SELECT seq FROM counter").fetchone()[0]
+            self._seq = self.opened_at = self._writer.execute("SELECT seq FROM counter").fetchone()[0]
         except sqlite3.Error as error:
             raise self._refused("opened", error) from error
         self._thread.start()
@@ -86,11 +91,12 @@ class SqliteFile:
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def write(
-        self, ops: Sequence[Op], *, durable: bool = False, then: Callable[[Sequence[int]], None] | None = None
+        self, ops: Sequence[Op], *, durable: bool = False, then: Callable[[Written], None] | None = None
     ) -> Sequence[int]:
         """Does all of `ops` in one transaction and returns how many rows each changed.
 
-        `then` runs on the event loop in the order of commits, also if the caller was cancelled meanwhile.
+        `then` runs on the event loop in the order of commits, also if the caller was cancelled meanwhile. The numbers
+        it is handed are the `seq` of the rows.
         Raises `Unavailable` when the file cannot be written or is closed, `Invalid` for a value that it cannot hold.
         """
         if not self._open:
@@ -109,7 +115,7 @@ class SqliteFile:
             finally:
                 # It is stored, whatever became of the telling: nobody may wait for ever.
                 if not outcome.done():
-                    outcome.set_result(result)
+                    outcome.set_result(result.counts)
 
         self._queue.put(_Write(ops, durable, lambda result: _hand_over(loop, settle, result)))
         return await outcome
@@ -136,14 +142,15 @@ class SqliteFile:
 
     def _commit(self, batch: Sequence[_Write]) -> None:
         full = any(write.durable for write in batch)
-        seq, results = self._seq, list[Sequence[int]]()
+        seq, results = self._seq, list[Written]()
         try:
             if full != self._full:
                 self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
                 self._full = full
             self._writer.execute("BEGIN IMMEDIATE")
             for write in batch:
-                results.append([self._apply(op) for op in write.ops])
+                first = self._seq + 1
+                results.append(Written([self._apply(op) for op in write.ops], first))
             self._writer.execute("UPDATE counter SET seq = ?", (self._seq,))
             self._may_crash("before", batch)
             self._writer.execute("COMMIT")
@@ -177,10 +184,10 @@ class SqliteFile:
             case Remove(table, where):
                 clause = " AND ".join(f"{column} = ?" for column in where)
                 return self._writer.execute(f"DELETE FROM {table} WHERE {clause}", tuple(where.values())).rowcount  # noqa: S608 - our own names
-            case Removed(session_id, message_id, part_id):
-                row = (self._seq, session_id, message_id, part_id)
+            case Removed(session_id, message_id, part_id, data):
+                row = (self._seq, session_id, message_id, part_id, data)
                 return self._writer.execute(
-                    "INSERT INTO removal (seq, session_id, message_id, part_id) VALUES (?, ?, ?, ?)", row
+                    "INSERT INTO removal (seq, session_id, message_id, part_id, data) VALUES (?, ?, ?, ?, ?)", row
                 ).rowcount
             case Settle(ask_id, reply, at_ms):
                 return self._writer.execute(
@@ -195,7 +202,7 @@ class SqliteFile:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[sqlite3.Row]:
+    async def rows(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
         """The rows of a query, read on a thread of its own connection."""
         loop = asyncio.get_running_loop()
         try:
@@ -203,7 +210,7 @@ class SqliteFile:
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise self._refused("read", error) from error
 
-    def _query(self, sql: str, parameters: Sequence[Value]) -> list[sqlite3.Row]:
+    def _query(self, sql: str, parameters: Parameters) -> list[sqlite3.Row]:
         return self._reader().execute(sql, parameters).fetchall()
 
     def _reader(self) -> sqlite3.Connection:

@@ -1,14 +1,17 @@
-"""Streams of events: `/event` of one directory, `/global/event` of all."""
+"""Streams of events: `/event` of one directory, `/global/event` of all. `Last-Event-ID` or `?after=` resumes one."""
+
+import re
 
 from fastapi import Request
 
 from mimocode.app import App
 from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import Receive, Scope, Send
-from mimocode.errors import MimoError
+from mimocode.errors import Invalid, MimoError
 from mimocode.server import deps, errors
 
 _HEARTBEAT_S = 10.0
+_ID = re.compile(r"[0-9]{1,19}")
 
 
 async def of_directory(scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,7 +32,11 @@ async def of_all(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | None) -> None:
     app: App = scope["app"].state.services
-    source = await app.subscribe(directory)
+    try:
+        source = await app.subscribe(directory, _after(Request(scope)))
+    except MimoError as error:
+        await errors.response_of(error)(scope, receive, send)
+        return
     stream = EventStream(
         source,
         heartbeat=lambda: app.heartbeat(wrapped=directory is None),
@@ -37,3 +44,22 @@ async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | N
         interval_s=_HEARTBEAT_S,
     )
     await stream(scope, receive, send)
+
+
+def _after(request: Request) -> int | None:
+    """The id that the client has seen last; None if it names none.
+
+    The header is newer than the query: a browser that connects again sends the address it began with.
+    Raises `Invalid`.
+    """
+    header, query = request.headers.get("last-event-id"), request.query_params.get("after")
+    given, name, kind = (header, "Last-Event-ID", "Headers") if header else (query, "after", "Query")
+    if not given:
+        return None
+    if _ID.fullmatch(given) is None:
+        raise Invalid(
+            f"{name} is {given[:40]!r}, and must be the id of an event of this server, a whole number. "
+            "Send the last `id:` that the stream gave, or none to begin with what happens now.",
+            kind=kind,
+        )
+    return int(given)

@@ -10,7 +10,7 @@ from mimocode.errors import Unavailable
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision this version of the code reads and writes."""
 
 _OURS = {"alembic_version", "session", "turn", "ask"}

@@ -1,0 +1,130 @@
+"""Streams of events: from now on, or from a write on.
+
+A stored event is named by the number of the write that stored it. A subscriber that names one is told every row that
+changed since, from the rows themselves, so there is no log that could expire; then it goes on with what is told live.
+The seam is the last write that had been told when its queue was made: rows up to it, the queue from it on.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+from mimocode.bus.local import Bus, Published, Subscription
+from mimocode.errors import Unavailable
+from mimocode.store import missed
+from mimocode.store.sqlite import SqliteFile
+from mimocode.turn.ports import Place
+from mimocode.wire.event import Body, PartUpdated, ServerConnected, SessionIdle, SessionStatusChanged
+from mimocode.wire.session import Idle, SessionStatus
+
+_log = logging.getLogger(__name__)
+
+
+class Pending(Protocol):
+    """What streams need of the asks."""
+
+    async def pending_events(self, directory: str | None = None) -> list[tuple[Place, Body]]: ...
+
+
+class Statuses(Protocol):
+    """What streams need of the sessions."""
+
+    @property
+    def statuses(self) -> dict[str, SessionStatus]: ...
+
+
+class Streams:
+    """Where streams begin."""
+
+    def __init__(self, file: SqliteFile, bus: Bus, asks: Pending, sessions: Statuses) -> None:
+        self._file = file
+        self._bus = bus
+        self._asks = asks
+        self._sessions = sessions
+
+    async def begin(self, directory: str | None, after: int | None = None) -> Subscription:
+        """The events of a directory, or of all (None), from now on, or all that changed after a write.
+
+        Both begin with `server.connected`. Without `after` it is followed by what is still asked and the first events
+        of turns that began just now. With it, by what was missed in the order of the writes, by the status of sessions
+        in which a turn began or ended, and by texts that are being written, as far as they are.
+        An `after` that this database has not reached counts as 0: it is another database's, or was lost with the power.
+        """
+        subscription = self._bus.subscribe(directory)
+        if after is None:
+            with ExitStack() as failed:
+                failed.callback(subscription.close)
+                await self._anew(subscription, directory)
+                failed.pop_all()
+        else:
+            self._resumed(subscription, directory, after if after <= subscription.since else 0)
+        return subscription
+
+    async def _anew(self, subscription: Subscription, directory: str | None) -> None:
+        opening = [published for published in self._bus.openings() if subscription.wants(published)]
+        told_again = [published.seq for published in opening if published.seq is not None]
+        since = min([subscription.since, *(seq - 1 for seq in told_again)])
+        pending = await self._asks.pending_events(directory)
+        asked = [Published(place, body) for place, body in pending]
+        subscription.begin([Published(None, ServerConnected(), since), *asked, *opening])
+
+    def _resumed(self, subscription: Subscription, directory: str | None, after: int) -> None:
+        half_told, statuses = self._bus.half_told(directory), self._sessions.statuses
+        replay = _Replay(self._file, directory, after, subscription.since, half_told, statuses)
+
+        async def pages() -> Sequence[Published] | None:
+            try:
+                return await replay.next()
+            except Unavailable as error:
+                _log.warning("a stream is cut: what it missed cannot be read", extra={"reason": str(error)})
+                subscription.cut()
+                return None
+
+        subscription.resume([Published(None, ServerConnected(), after)], pages)
+
+
+class _Replay:
+    """One subscriber's way from a write to the seam. `half_told` and `statuses` are as they were at the seam."""
+
+    def __init__(
+        self,
+        file: SqliteFile,
+        directory: str | None,
+        after: int,
+        through: int,
+        half_told: Sequence[Published],
+        statuses: dict[str, SessionStatus],
+    ) -> None:
+        self._file = file
+        self._directory = directory
+        self._after = after
+        self._at = after
+        self._through = through
+        self._half_told = half_told
+        self._left_out = {one.body.part.id for one in half_told if isinstance(one.body, PartUpdated)}
+        self._statuses = statuses
+        self._over = False
+
+    async def next(self) -> Sequence[Published] | None:
+        """The next page; it may be empty. None when the seam is reached."""
+        if self._at < self._through:
+            changed, self._at = await missed.page(self._file, self._at, self._through, self._directory)
+            return [Published(one.place, one.body, one.seq) for one in changed if not self._is_half_told(one.body)]
+        if self._over:
+            return None
+        self._over = True
+        return [*await self._status_now(), *self._half_told]
+
+    def _is_half_told(self, body: Body) -> bool:
+        """Whether it comes at the end, with more of it."""
+        return isinstance(body, PartUpdated) and body.part.id in self._left_out
+
+    async def _status_now(self) -> list[Published]:
+        told: list[Published] = []
+        for one in await missed.touched(self._file, self._after, self._through, self._directory):
+            status = self._statuses.get(one.session_id, Idle())
+            told.append(Published(one.place, SessionStatusChanged(sessionID=one.session_id, status=status)))
+            if isinstance(status, Idle):
+                told.append(Published(one.place, SessionIdle(sessionID=one.session_id)))
+        return told
