@@ -28,7 +28,7 @@ from support.histories import compaction, prompt, step, tool
         (Limit(context=200_000, output=8_000), {"reserved": 50_000}, 150_000),
         (Limit(context=200_000, output=8_000), {"max_context": 100_000}, 92_000),
         (Limit(context=50_000, output=8_000), {"max_context": 100_000}, 42_000),
-        (Limit(context=0, output=0), {"max_context": 100_000}, 0),
+        (Limit(context=0, output=0), {"max_context": 100_000}, 80_000),
         (Limit(context=200_000, input=100_000, output=8_000), {}, 92_000),
         (Limit(context=1_000, output=10), {"reserved": 5_000}, 1),
     ],

@@ -29,10 +29,13 @@ class Window:
 
 
 def usable(limit: Limit, *, reserved: int | None = None, max_context: int | None = None) -> int:
-    """What of a model's context can be filled before its answer needs the rest; 0 when its size is not known."""
+    """What of a model's context can be filled before its answer needs the rest; 0 when its size is not known.
+
+    `max_context` is the user's own limit: it stands for the size of a model that does not say its own.
+    """
     context = limit.input or limit.context
-    if max_context is not None and context:
-        context = min(context, max_context)
+    if max_context is not None:
+        context = min(context, max_context) if context else max_context
     if not context:
         return 0
     output = min(limit.output or OUTPUT_RESERVE, OUTPUT_RESERVE)
