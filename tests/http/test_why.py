@@ -1,13 +1,20 @@
 """What a session waits for, since when, and who could make it go on."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
 from mimocode import ids
+from mimocode.cli.why import lines, told
+from mimocode.client import AsyncMimo
+from mimocode.server.http import asgi
+from mimocode.server.listen import listening
 from mimocode.wire.base import JsonObject
+from mimocode.wire.why import Why
 from support.system import QUESTION, System, prompt_of, system
 
 UNTIL_RELEASED = "while [ ! -e release ]; do sleep 0.02; done"
@@ -165,6 +172,63 @@ async def test_a_turn_that_nobody_runs_says_how_to_continue_it(tmp_path: Path) -
 
     assert why == IsPartialDict(state="left", messageID="msg_a", asks=[IsPartialDict(id=asked["id"])])
     assert f"POST /session/{session}/resume" in why["unblock"]
+
+
+async def test_mimo_why_tells_people_what_all_busy_sessions_wait_for_and_the_command_that_helps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with system(tmp_path, TWO_TOOLS.replace("[]", '[{"label": "Oh yes", "description": ""}]')) as running:
+        session = await running.session()
+        await _begin(running, session, "msg_a")
+        await _begin(running, session, "msg_b")
+        asked = await running.asked()
+        await _until_tool(running, "bash")
+        async with listening(asgi(running.app, password=None)) as place:
+            async with AsyncMimo(place.url, env=running.env) as mimo:
+                await told(mimo, None, json=False)
+                people = capsys.readouterr().out
+                await told(mimo, session, json=True)
+                programs = json.loads(capsys.readouterr().out)
+                await running.client.post(f"/session/{session}/abort")
+                await running.told.until("session.idle")
+                await told(mimo, None, json=False)
+                nothing = capsys.readouterr().out
+        assert programs[0]["asks"][0]["id"] == asked["id"]
+
+    lines = people.splitlines()
+    assert lines[0].startswith(f"{session}  waits for a human since ")
+    assert f"  Answer:  mimo question reply {asked['id']} 'Oh yes'" in lines
+    assert any(line.startswith("  bash since ") and line.endswith(UNTIL_RELEASED) for line in lines)
+    assert any(line.startswith("  in the queue, 1: msg_b since ") for line in lines)
+    assert nothing == "No session is busy.\n"
+
+
+async def test_the_client_lists_and_continues_what_was_left(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        await _begin(running, session, "msg_a")
+        await running.asked()
+
+    async with (
+        system(tmp_path, QUESTION, resume=False) as running,
+        listening(asgi(running.app, password=None)) as place,
+        AsyncMimo(place.url, env=running.env) as mimo,
+    ):
+        left = await mimo.recovery(session)
+        resumed = await mimo.resume(session)
+        why = await mimo.why(session)
+
+    assert [(one.messageID, one.state) for one in left] == [("msg_a", "left")]
+    assert [(one.messageID, one.state) for one in resumed] == [("msg_a", "running")]
+    assert why.messageID == "msg_a"
+
+
+def test_how_long_something_waits_is_said_in_the_units_people_use() -> None:
+    why = Why(sessionID="ses_1", state="left", since=0, unblock="Resume it.")
+
+    said = [lines(why, seconds)[0].rpartition("(")[2] for seconds in (5, 65, 3_700, 30 * 86_400 + 7_300)]
+
+    assert said == ["5 s)", "1 min 5 s)", "1 h 1 min)", "30 d 2 h)"]
 
 
 async def _why(running: System, session: str) -> JsonObject:

@@ -168,3 +168,19 @@ def reply_permission(
     from . import asks
 
     _do(attach, password, directory, lambda mimo: asks.permit(mimo, id, reply, message, json=json))
+
+
+def why(
+    id: Annotated[
+        str | None, typer.Argument(metavar="[SESSION]", help="The session's id (default: all that are busy).")
+    ] = None,
+    *,
+    json: Json = False,
+    directory: Directory = None,
+    attach: Attach = None,
+    password: Password = None,
+) -> None:
+    """Say what sessions wait for, since when, and who could make them go on."""
+    from .why import told
+
+    _do(attach, password, directory, lambda mimo: told(mimo, id, json=json))

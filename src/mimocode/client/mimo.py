@@ -18,6 +18,7 @@ from mimocode.wire.message import Answer, WithParts
 from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput, TextPartInput
 from mimocode.wire.provider import Provider
 from mimocode.wire.session import Session, SessionStatus, Todo
+from mimocode.wire.why import Unfinished, Why
 
 from . import found
 from .backoff import Backoff
@@ -179,6 +180,20 @@ class AsyncMimo:
 
     async def todos(self, session_id: str) -> list[Todo]:
         return await self._get(list[Todo], f"/session/{_id(session_id)}/todo")
+
+    # ── what turns wait for ──────────────────────────────────────────────────────────────────────────────
+
+    async def why(self, session_id: str) -> Why:
+        """What the session's turn waits for, since when, and who could make it go on."""
+        return await self._get(Why, f"/session/{_id(session_id)}/why")
+
+    async def recovery(self, session_id: str) -> list[Unfinished]:
+        """The session's unfinished turns, and why each is unfinished."""
+        return await self._get(list[Unfinished], f"/session/{_id(session_id)}/recovery")
+
+    async def resume(self, session_id: str) -> list[Unfinished]:
+        """Continues the turns that nobody runs, and says which these are."""
+        return await self._post(list[Unfinished], f"/session/{_id(session_id)}/resume", {})
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
 
