@@ -102,7 +102,7 @@ _ALL = (
     _of_a_session("part", "part.id, NULL, part.data"),
     _of_a_session("todo", "NULL, NULL, todo.data"),
     _ASKS,
-    _of_a_session("removal", "removal.message_id, removal.part_id, NULL"),
+    _of_a_session("removal", "removal.message_id, removal.part_id, NULL") + " AND removal.message_id IS NOT NULL",
     _GONE,
 )
 CHANGES = f"{' UNION ALL '.join(_ALL)} ORDER BY seq LIMIT :most"
