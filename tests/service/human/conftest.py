@@ -35,8 +35,8 @@ class Overheard(Bus):
         self.told: list[event.Body] = []
         self._more = anyio.Event()
 
-    def publish(self, place: Place | None, body: event.Body) -> None:
-        super().publish(place, body)
+    def publish(self, place: Place | None, body: event.Body, seq: int | None = None) -> None:
+        super().publish(place, body, seq)
         self.told.append(body)
         more, self._more = self._more, anyio.Event()
         more.set()
