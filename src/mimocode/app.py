@@ -26,6 +26,7 @@ from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
 from mimocode.session.runner import Runner
 from mimocode.session.sessions import Sessions
+from mimocode.session.stalls import Stalls
 from mimocode.session.streams import Streams
 from mimocode.session.title import Titles
 from mimocode.session.turns import SystemClock, Turns
@@ -248,7 +249,7 @@ async def open_app(
             when_busy=places.when_busy,
         )
         try:
-            async with lanes.open():
+            async with lanes.open(Stalls(lanes, sessions, after_s=places.stall_notice_s).watch):
                 if resume and (resumed := await runner.resume()):
                     _log.info("turns go on where they were left", extra={"turns": resumed})
                 yield App(

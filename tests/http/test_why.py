@@ -144,6 +144,35 @@ async def test_a_retry_says_when_it_comes_and_what_went_wrong(tmp_path: Path) ->
     assert why["model"]["message"] in why["unblock"]
 
 
+async def test_a_model_that_falls_silent_is_told_of(tmp_path: Path) -> None:
+    script = "text: so far\nhang"
+    async with system(tmp_path, script, env={"MIMOCODE_STALL_NOTICE_MS": "50"}) as running:
+        session = await running.session()
+        await _begin(running, session, "msg_a")
+        told = await running.told.until("session.status", lambda told: told["status"].get("message"))
+        status = (await running.client.get("/session/status")).json()
+
+    assert told["status"] == {
+        "type": "busy",
+        "message": IsStr(regex=r"The model rehearsal/\S+ has said nothing for .*"),
+    }
+    assert status == {session: told["status"]}
+
+
+async def test_a_silence_that_ends_is_told_of_too(tmp_path: Path) -> None:
+    script = f'delay: 400ms\ncall: bash {{"command": "{UNTIL_RELEASED}", "description": "Waits"}}\n---\ntext: done'
+    async with system(tmp_path, script, env={"MIMOCODE_STALL_NOTICE_MS": "50"}) as running:
+        session = await running.session()
+        await _begin(running, session)
+        await running.told.until("session.status", lambda told: told["status"].get("message"))
+        silent = len(running.told.events)
+        again = await running.told.until("session.status", after=silent)
+        (running.project / "release").touch()
+        await running.told.until("session.idle")
+
+    assert again["status"] == {"type": "busy"}
+
+
 async def test_prompts_behind_the_turn_have_their_place_in_the_queue(tmp_path: Path) -> None:
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()

@@ -14,13 +14,18 @@ PEER = "opencode"
 WhenBusy = Literal["queue", "reject", "steer"]
 OnDisconnect = Literal["continue", "abort"]
 
+STALL_NOTICE_S = 30.0
+
 _T = TypeVar("_T", bound=str)
 _KINDS = {"config": ".config", "data": ".local/share", "cache": ".cache", "state": ".local/state"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`when_busy` is what becomes of a prompt while a turn runs, `on_disconnect` of a turn whose client left."""
+    """`when_busy` is what becomes of a prompt while a turn runs, `on_disconnect` of a turn whose client left.
+
+    `stall_notice_s` is how long a model may be silent before its session's status says so.
+    """
 
     home: Path
     config: Path
@@ -33,6 +38,7 @@ class Settings:
     password: str | None = field(repr=False)
     when_busy: WhenBusy
     on_disconnect: OnDisconnect
+    stall_notice_s: float = STALL_NOTICE_S
 
     @property
     def spill(self) -> Path:
@@ -70,6 +76,7 @@ def read(env: Mapping[str, str], *, home: Path | None = None) -> Settings:
         password=env.get("MIMOCODE_SERVER_PASSWORD") or env.get("OPENCODE_SERVER_PASSWORD") or None,
         when_busy=_choice(env, "MIMOCODE_BUSY", get_args(WhenBusy)),
         on_disconnect=_choice(env, "MIMOCODE_ON_DISCONNECT", get_args(OnDisconnect)),
+        stall_notice_s=_seconds(env, "MIMOCODE_STALL_NOTICE_MS", STALL_NOTICE_S),
     )
 
 
@@ -98,6 +105,16 @@ def _database(env: Mapping[str, str], data: Path, home: Path) -> Path:
             f"MIMOCODE_DB: expected the path of a SQLite file, found {value!r}. A relative one is in {data}."
         )
     return data / (home / value[2:] if value.startswith("~/") else value)
+
+
+def _seconds(env: Mapping[str, str], name: str, default_s: float) -> float:
+    """A variable in milliseconds, as seconds."""
+    value = env.get(name)
+    if not value:
+        return default_s
+    if not value.isascii() or not value.isdigit() or not 1 <= len(value) <= 12 or int(value) == 0:
+        raise ConfigError(f"{name}: expected a whole number of milliseconds greater than 0, found {value!r}.")
+    return int(value) / 1000
 
 
 def _choice(env: Mapping[str, str], name: str, choices: tuple[_T, ...]) -> _T:

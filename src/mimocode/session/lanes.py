@@ -9,7 +9,7 @@ shutdown        nothing: it goes on at the next start; who waits is told `TurnSu
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 
 import anyio
@@ -54,17 +54,24 @@ class Lanes:
         self.stopping = False
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator["Lanes"]:
-        """Turns run inside this block; at its end those that still run are suspended."""
+    async def open(self, *beside: Callable[[], Coroutine[None, None, None]]) -> AsyncGenerator["Lanes"]:
+        """Turns run inside this block, `beside` them what is given; at its end those that still run are suspended."""
         async with anyio.create_task_group() as group:
             self._group: TaskGroup = group
             self._titles.start_with(self._beside)
+            for work in beside:
+                group.start_soon(work)
             try:
                 yield self
             finally:
                 with anyio.CancelScope(shield=True):
                     await self.suspend()
                 group.cancel_scope.cancel()
+
+    @property
+    def busy(self) -> list[tuple[str, Lane]]:
+        """The lanes that have turns, by session."""
+        return list(self._lanes.items())
 
     def get(self, session_id: str) -> Lane | None:
         """The lane of a session that has turns; None when it is idle."""
