@@ -124,13 +124,15 @@ class Joining:
 
     async def unfinished(self, session_id: str) -> list[Unfinished]:
         """The session's turns without an answer, in the order of admission, and why each has none."""
+        before = self._lanes.turns_of(session_id)
         rows = await self._queries.unfinished_turns(session_id)
-        lane = self._lanes.get(session_id)
+        lane, here = self._lanes.get(session_id), self._lanes.turns_of(session_id)
         turns = lane.turns if lane is not None else []
-        return [unfinished(row, turns) for row in rows]
+        # One that was here before and is not now has ended while the rows were read.
+        return [_unfinished(row, turns, row.id in here) for row in rows if row.id in here or row.id not in before]
 
 
-def unfinished(row: TurnRow, turns: Sequence[Admitted]) -> Unfinished:
+def _unfinished(row: TurnRow, turns: Sequence[Admitted], here: bool) -> Unfinished:
     """How an unfinished turn stands, given those in its session's lane."""
     first, place = None, None
     for number, admitted in enumerate(turns):
@@ -142,7 +144,7 @@ def unfinished(row: TurnRow, turns: Sequence[Admitted]) -> Unfinished:
         f"POST /session/{row.session_id}/resume continues it; so does its prompt, sent again.",
     )  # fmt: skip
     if first is None or place is None:
-        return told
+        return told.but(state="waiting", why="It is just being admitted.") if here else told
     if place > 0:
         before = turns[place - 1].handle.turn_id
         return told.but(state="waiting", behind=before, why=f"It waits in its session's queue, behind {before}.")

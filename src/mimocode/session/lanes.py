@@ -73,6 +73,10 @@ class Lanes:
         """The lanes that have turns, by session."""
         return list(self._lanes.items())
 
+    def turns_of(self, session_id: str) -> set[str]:
+        """The turns of a session that have not ended here, those that are just being admitted too."""
+        return {turn_id for one, turn_id in self.handles if one == session_id}
+
     def get(self, session_id: str) -> Lane | None:
         """The lane of a session that has turns; None when it is idle."""
         return self._lanes.get(session_id)

@@ -242,7 +242,7 @@ class Runner:
     async def why(self, session_id: str) -> Why:
         """What the session waits for, since when, and who could make it go on. Raises `NotFound`."""
         session = await self._sessions.get(session_id)
-        return await why(session, self._lanes.get(session_id), self._queries)
+        return await why(session, self._lanes, self._queries)
 
     async def resume(self, session_id: str | None = None) -> int:
         """Enters every unfinished turn (of one session, or of all) into its lane again, in the order of admission.

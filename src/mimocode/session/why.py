@@ -12,20 +12,23 @@ from mimocode.wire.part import ToolPart, ToolRunning
 from mimocode.wire.session import Session
 from mimocode.wire.why import AskWait, ModelWait, QueueWait, ToolWait, Why
 
-from .lane import Lane
+from .lanes import Lanes
 
 
-async def why(session: Session, lane: Lane | None, queries: Queries) -> Why:
+async def why(session: Session, lanes: Lanes, queries: Queries) -> Why:
     """The most urgent first: a human, before tools, before the model, before the queue."""
+    before = lanes.turns_of(session.id)
     rows = {row.id: row for row in await queries.unfinished_turns(session.id)}
     asked_ms = await queries.asked_ms(session.id)
     asks = [
         _ask(row, asked_ms[row.id]) for row in await queries.pending_asks(session_id=session.id) if row.id in asked_ms
     ]
+    lane, here = lanes.get(session.id), before | lanes.turns_of(session.id)
     turns = lane.turns if lane is not None else []
     told = Why(sessionID=session.id, state="idle", since=session.time.updated, unblock="Nobody: it is idle.", asks=asks)
     if not turns:
-        return _left(told, next(iter(rows.values()))) if rows else told
+        left = [row for row in rows.values() if row.id not in here]
+        return _left(told, left[0]) if left else told
     told = told.but(
         messageID=turns[0].handle.turn_id,
         queue=_queue([admitted.handle.turn_id for admitted in turns], rows),
