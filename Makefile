@@ -1,7 +1,7 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+ and the package registries, nothing else.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup demo demo-real test contract bench check format clean
+.PHONY: setup demo demo-real test contract crash bench check format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -35,6 +35,10 @@ test: setup
 # With PEER=1 the same behaviours are asked of the real opencode too.
 contract: setup
 	MIMOCODE_CONTRACT_PEER=$(PEER) $(BIN)/python -m pytest tests/contract tests/e2e/test_real_clients.py
+
+# kill -9, N times, and what became of every turn. The seed of a failure is printed; SEED=… kills there again.
+crash: setup
+	PYTHONPATH=tests:. $(BIN)/python -m tests.crash $(or $(N),100) $(if $(SEED),--seed $(SEED))
 
 # Beside the peer, in one run; writes bench/RESULTS.md.
 bench: setup
