@@ -15,10 +15,20 @@ from mimocode.errors import Unavailable
 from mimocode.store import missed
 from mimocode.store.sqlite import SqliteFile
 from mimocode.turn.ports import Place
-from mimocode.wire.event import Body, PartUpdated, ServerConnected, SessionIdle, SessionStatusChanged
+from mimocode.wire.event import (
+    Body,
+    PartUpdated,
+    PermissionAsked,
+    QuestionAsked,
+    ServerConnected,
+    SessionIdle,
+    SessionStatusChanged,
+)
 from mimocode.wire.session import Idle, SessionStatus
 
 _log = logging.getLogger(__name__)
+
+_ASKED = (QuestionAsked, PermissionAsked)
 
 
 class Pending(Protocol):
@@ -64,10 +74,15 @@ class Streams:
     async def _anew(self, subscription: Subscription, directory: str | None) -> None:
         opening = [published for published in self._bus.openings() if subscription.wants(published)]
         told_again = [published.seq for published in opening if published.seq is not None]
+        # The first id is one from which nothing of the opening would be missed.
         since = min([subscription.since, *(seq - 1 for seq in told_again)])
+        # An ask of a turn that began just now is pending too: it is told once, where it has its id.
+        asked = {one.body.id for one in opening if isinstance(one.body, _ASKED)}
         pending = await self._asks.pending_events(directory)
-        asked = [Published(place, body) for place, body in pending]
-        subscription.begin([Published(None, ServerConnected(), since), *asked, *opening])
+        waiting = [
+            Published(place, body) for place, body in pending if not (isinstance(body, _ASKED) and body.id in asked)
+        ]
+        subscription.begin([Published(None, ServerConnected(), since), *waiting, *opening])
 
     def _resumed(self, subscription: Subscription, directory: str | None, after: int) -> None:
         half_told, statuses = self._bus.half_told(directory), self._sessions.statuses

@@ -128,10 +128,10 @@ class Reader:
         del self._waiting[:most]
 
     async def read_all(self) -> None:
-        marker = event.SessionError(sessionID="end")
+        marker = event.SessionError(sessionID="ses_end")
         await self.back()
         self.bus.publish(None, marker)
-        while not any(b'"end"' in frame for frame in self._waiting):
+        while not any(b'"ses_end"' in frame for frame in self._waiting):
             assert self._subscription is not None
             self._waiting += await self._subscription.take() or []
         await self.read(len(self._waiting))
@@ -257,7 +257,7 @@ async def world(template: Path) -> AsyncGenerator[World]:
             yield World(journal, [Reader(streams, bus, directory) for directory in (None, "/one", None)])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(STEPS, min_size=10, max_size=60), page=st.integers(1, 4))
 async def test_a_stream_that_was_cut_anywhere_ends_up_with_what_one_holds_that_never_was(
     path: Path, story: list[tuple[str, str, int]], page: int
