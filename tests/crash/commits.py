@@ -32,10 +32,16 @@ async def run(scratch: Path, when: When, numbers: Iterable[int]) -> Outcome:
 async def _each(rig: Rig, clients: Clients, when: When, numbers: list[int]) -> None:
     await rig.lives.begin(MIMOCODE_CRASH_AT=f"{when}:{numbers[0]}")
     for number, following in zip(numbers, [*numbers[1:], None], strict=True):
-        after = {} if following is None else {"MIMOCODE_CRASH_AT": f"{when}:{following}"}
+        armed = {} if following is None else {"MIMOCODE_CRASH_AT": f"{when}:{following}"}
+        # A prompt that was not stored is admitted in the next life, which would count that as its own first.
+        unstored = (when, number) == ("before", 1)
         with anyio.move_on_after(TURN_S) as bound:
-            if not await _dies(rig, clients, f"{when}{number}", after):
+            if not await _dies(rig, clients, f"{when}{number}", {} if unstored else armed):
                 break
+            if unstored:
+                rig.lives.end()
+                await rig.lives.ended()
+                await rig.lives.begin(**armed)
         if bound.cancelled_caught:
             rig.seen.wrong.append(f"stuck after {when}:{number}; it said:\n{rig.lives.said()}")
             break
