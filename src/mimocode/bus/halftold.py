@@ -31,8 +31,9 @@ class HalfTold:
                     self._parts.pop(part.id, None)
             case PartRemoved(partID=part_id):
                 self._parts.pop(part_id, None)
-            case MessageRemoved(messageID=message_id):
-                self._forget(lambda part: part.messageID == message_id)
+            case MessageRemoved(sessionID=session_id, messageID=message_id):
+                # Clients may choose message ids, so two sessions may have the same.
+                self._forget(lambda part: (part.sessionID, part.messageID) == (session_id, message_id))
             case SessionDeleted(sessionID=session_id) | SessionIdle(sessionID=session_id):
                 self._forget(lambda part: part.sessionID == session_id)
             case _:
