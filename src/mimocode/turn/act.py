@@ -80,7 +80,9 @@ class _Running:
         ready = tool.ready(arguments)
         call = self._call()
         needs = [*self._doom_loop(arguments), *await ready.needs(call)]
-        await self._show(ToolRunning(input=arguments, time=Start(start=self._start_ms)), waiting=bool(needs))
+        # Before it takes effect it is on disk that it may have: it must not run twice, whatever happens to the power.
+        running = ToolRunning(input=arguments, time=Start(start=self._start_ms))
+        await self._show(running, waiting=bool(needs), durable=tool.writes and not needs)
         if needs:
             await self._pen.world.human.permit(call, needs)
             await self._pen.keep(self._pen.part(self._unmarked()), durable=tool.writes)
@@ -125,10 +127,10 @@ class _Running:
             title = progress.title or state.title
             await self._show(state.but(title=title, metadata=progress.metadata), waiting=False)
 
-    async def _show(self, state: ToolRunning, *, waiting: bool) -> None:
+    async def _show(self, state: ToolRunning, *, waiting: bool, durable: bool = False) -> None:
         marks = {**(self._part.metadata or {}), WAITING: "permission"} if waiting else self._unmarked().metadata
         self._part = self._part.but(state=state, metadata=marks)
-        await self._pen.put(self._pen.part(self._part))
+        await self._pen.put(self._pen.part(self._part), durable=durable)
 
     def _unmarked(self) -> ToolPart:
         marks = {key: value for key, value in (self._part.metadata or {}).items() if key != WAITING}
