@@ -82,7 +82,9 @@ def invalid_of(error: ValidationError) -> Invalid:
 
 def _sentence(problem: Mapping[str, Any], loc: Sequence[Any]) -> str:
     """What was expected, what was found, and where, in the reference server's form."""
-    path = "".join(f'["{key}"]' if isinstance(key, str) else f"[{key}]" for key in loc)
+    if not loc and problem["type"] == "missing":
+        return "Missing body: send a JSON object"
+    path = "".join(f'["{key}"]' if isinstance(key, str) else f"[{key}]" for key in loc) or "the body itself"
     if problem["type"] == "missing":
         return f"Missing key\n  at {path}"
     given = problem.get("input")
