@@ -125,7 +125,9 @@ def _is_of(part: JsonObject, call: CallPlan) -> bool:
 def _effect(call: CallPlan, state: JsonObject, written: Counter[str], disk: Disk) -> Iterator[str]:
     status: str = state["status"]
     metadata: JsonObject = state.get("metadata") or {}
-    if status == "completed" and call.kind in ("append", "slow", "permit") and written[call.token] != 1:
+    # A command that a human aborted is completed too, with what it printed, and says so: it took effect or did not.
+    done = status == "completed" and metadata.get("interrupted") is not True
+    if done and call.kind in ("append", "slow", "permit") and written[call.token] != 1:
         yield f"{call.token} is completed, and took effect {written[call.token]} times"
     if status == "completed" and call.kind == "write" and disk.files.get(f"{call.token}.txt") != call.token:
         yield f"{call.token} is completed, and its file is not as written"
