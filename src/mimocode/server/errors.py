@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from mimocode.errors import Conflict, Invalid, MimoError, NotFound, SessionBusy, Unavailable
 
@@ -23,6 +23,8 @@ STATUS: Mapping[type[MimoError], int] = {
 _TAGGED = {"question": "QuestionNotFoundError", "permission": "PermissionNotFoundError"}
 
 _NAMES: Mapping[type[MimoError], str] = {Conflict: "ConflictError", Unavailable: "UnavailableError"}
+
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 _KINDS = {"path": "Params", "query": "Query", "body": "Payload", "header": "Headers"}
 
@@ -111,7 +113,8 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 def _methods(request: Request) -> list[str]:
     """What the routes of this path take, all of them."""
-    scope = {**request.scope, "type": "http"}
-    routes = [route for route in request.app.routes if isinstance(route, Route)]
-    found = [route.methods or set() for route in routes if route.matches(scope)[0] is not Match.NONE]
-    return sorted(set[str]().union(*found))
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
