@@ -24,6 +24,7 @@ SIZES = {
     "options": [{"label": "S", "description": "small"}, {"label": "L", "description": "large"}],
 }
 TOUCH = '[[tool bash {"command":"touch made.txt","description":"Touch"}]]'
+MARK = "A mark in the stream"
 UNKNOWN_QUESTION = "que_000000000000aaaaaaaaaaaaaa"
 UNKNOWN_PERMISSION = "per_000000000000aaaaaaaaaaaaaa"
 
@@ -62,6 +63,11 @@ async def waiting(talk: Talk, prompt: str, kind: str) -> AsyncGenerator[Asked]:
 
 def asks(event: dict[str, Any]) -> bool:
     return event["type"] == "question.asked"
+
+
+def marks(event: dict[str, Any]) -> bool:
+    """Whether it is the change that a test made so as to know how far a stream has come."""
+    return event["type"] == "session.updated" and event["properties"]["info"]["title"] == MARK
 
 
 async def mine(talk: Talk, kind: str, session: str) -> list[dict[str, Any]]:
@@ -185,8 +191,8 @@ async def test_an_aborted_question_is_settled_with_us_and_a_ghost_at_the_peer(ta
 async def test_a_later_stream_is_told_of_a_pending_question_by_us_only(talk: Talk) -> None:
     async with waiting(talk, asking(COLOUR), "question") as turn:
         async with talk.hearing("/global/event") as later:
-            await talk.call("PATCH", f"/session/{turn.session}", body={"title": "A mark in the stream"})
-            await later.first("session.updated")
+            await talk.call("PATCH", f"/session/{turn.session}", body={"title": MARK})
+            await later.until(lambda events: any(marks(event) for event in events))
             told = {event["properties"]["id"]: event["properties"] for event in later.events if asks(event)}
         await talk.call("POST", f"/question/{turn.ask['id']}/reject")
         await turn.tool()

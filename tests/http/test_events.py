@@ -78,7 +78,11 @@ async def test_a_stream_says_first_that_it_is_connected(tmp_path: Path, path: st
 
 
 @BOTH
-async def test_what_waits_for_a_human_is_told_to_whoever_connects(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize("opening_s", [2.0, -1.0])
+async def test_what_waits_for_a_human_is_told_once_to_whoever_connects_soon_or_late(
+    tmp_path: Path, path: str, opening_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "OPENING_S", opening_s)
     script = QUESTION.replace("---", 'call: bash {"command": "ls"}\n---')
     async with system(tmp_path, script, config={"permission": {"bash": "ask"}}) as running:
         session = await running.session()

@@ -13,6 +13,7 @@ import httpx
 from mimocode.app import App, open_app
 from mimocode.asgi.group import task_group
 from mimocode.server.http import asgi
+from mimocode.turn.ports import Clock
 from mimocode.wire.base import JsonObject
 
 from .bridge import bridged
@@ -128,12 +129,13 @@ async def system(
     config: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
     resume: bool = True,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[System]:
     """Opens it on the database in `scratch`: opened again there, it goes on with what was left."""
     project = scratch / "project"
     project.mkdir(parents=True, exist_ok=True)
     told = {**environment(scratch / "home", project, script, config or {}), **(env or {})}
-    async with open_app(told, resume=resume) as app:
+    async with open_app(told, resume=resume, clock=clock) as app:
         async with bridged(asgi(app, password=None), base_url="http://127.0.0.1") as client:
             client.headers["x-opencode-directory"] = str(project)
             events = Told()
