@@ -1,0 +1,1 @@
+"""A project's files as clients look at them: listed, read, searched, and compared with what is committed."""

@@ -1,0 +1,89 @@
+"""Runs git to look at a repository: nothing of the caller's environment or of the repository's hooks runs with it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE
+from typing import Final
+
+import anyio
+from anyio.abc import ByteReceiveStream, Process
+
+from mimocode.errors import Unavailable
+from mimocode.tools.environ import without_secrets
+
+WITHIN_S: Final = 60.0
+MOST_OUTPUT: Final = 64 * 1024 * 1024
+
+_SAFE = ("-c", "core.quotePath=false", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """`code` is 0 when it succeeded; 127 where there is no git."""
+
+    code: int
+    out: bytes
+    complaint: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode("utf-8", "replace").strip()
+
+
+async def run(directory: Path, *words: str, feed: bytes = b"", env: Mapping[str, str] | None = None) -> Ran:
+    """Runs git in `directory` to its end, with `feed` as its stdin.
+
+    Raises `Unavailable` when it takes more than `WITHIN_S`, or says more than `MOST_OUTPUT` bytes.
+    """
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {
+        **without_secrets(clean),
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+        "LC_ALL": "C",
+        **(env or {}),
+    }
+    try:
+        process = await anyio.open_process(
+            ["git", *_SAFE, *words], cwd=directory, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+    except OSError as error:
+        return Ran(127, b"", f"git cannot be started in {directory}: {error.strerror}")
+    out, complaint = bytearray(), bytearray()
+    code = 127
+    try:
+        with anyio.fail_after(WITHIN_S):
+            async with process, anyio.create_task_group() as group:
+                group.start_soon(_feed, process, feed)
+                group.start_soon(_gather, process.stderr, complaint)
+                await _gather(process.stdout, out)
+                if len(out) > MOST_OUTPUT:
+                    process.kill()
+                code = await process.wait()
+    except TimeoutError as error:
+        raise Unavailable(f"`git {words[0]}` in {directory} took more than {WITHIN_S:.0f} s. Try again.") from error
+    if len(out) > MOST_OUTPUT:
+        raise Unavailable(f"`git {words[0]}` in {directory} says more than {MOST_OUTPUT} bytes. Ask for less of it.")
+    return Ran(code, bytes(out), complaint.decode("utf-8", "replace").strip())
+
+
+async def _feed(process: Process, feed: bytes) -> None:
+    if process.stdin is None:
+        return
+    async with process.stdin as stdin:
+        if feed:
+            try:
+                await stdin.send(feed)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                return  # it had read enough
+
+
+async def _gather(stream: ByteReceiveStream | None, into: bytearray) -> None:
+    if stream is None:
+        return
+    async for chunk in stream:
+        into += chunk
+        if len(into) > MOST_OUTPUT:
+            return
