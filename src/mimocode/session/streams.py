@@ -68,7 +68,8 @@ class Streams:
                 await self._anew(subscription, directory)
                 failed.pop_all()
         else:
-            self._resumed(subscription, directory, after if after <= subscription.since else 0)
+            known = after <= subscription.since and not self._file.may_be_lost(after)
+            self._resumed(subscription, directory, after if known else 0)
         return subscription
 
     async def _anew(self, subscription: Subscription, directory: str | None) -> None:

@@ -17,21 +17,30 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from mimocode.errors import Invalid, MimoError, Unavailable
+from mimocode import ids
+from mimocode.errors import Unavailable
 
+from . import numbers
 from .crash import CrashPoint, When
+from .looking import quick_check
+from .numbers import Numbers
+from .refused import Unstorable, damaged, refused
 from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value, Written
+from .slack import Slack
 
-_Unstorable = OverflowError | UnicodeError
-"""A value that SQLite cannot hold: the caller's fault, not the file's."""
-
-_Result = Written | sqlite3.Error | _Unstorable
+_Result = Written | sqlite3.Error | Unstorable
 
 Parameters = Sequence[Value] | Mapping[str, Value]
 """By place or by name."""
 
 READERS = 2
 BUSY_TIMEOUT_MS = 5_000
+
+LOG_BYTES = 16 * 1024 * 1024
+"""What the -wal file keeps of its size once all of it is in the database."""
+
+LOOKED_THROUGH_S = 1.0
+"""How long a file that was not closed is looked through before it is used."""
 
 
 @dataclass(slots=True)
@@ -47,6 +56,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     connection.row_factory = sqlite3.Row
     return connection
 
@@ -63,21 +73,36 @@ class SqliteFile:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self.opened_at = 0
-        """The number of the last write before this process."""
+        """The number of the last write before this process, or what stands for it where some may have been lost."""
         self._seq = 0
         self._full = False
         self._open = False
 
     async def __aenter__(self) -> "SqliteFile":
-        """Raises `Unavailable` when the file cannot be opened."""
-        try:
-            self._writer = await anyio.to_thread.run_sync(connect, self.path)
-            self._seq = self.opened_at = self._writer.execute("SELECT seq FROM counter").fetchone()[0]
-        except sqlite3.Error as error:
-            raise self._refused("opened", error) from error
+        """Raises `Unavailable` when the file cannot be opened, or is damaged."""
+        await anyio.to_thread.run_sync(self._begin)
         self._thread.start()
         self._open = True
         return self
+
+    def _begin(self) -> None:
+        try:
+            self._writer = connect(self.path)
+            try:
+                self._numbers = self._taken_up()
+                self._slack = Slack(self._writer)
+            except (sqlite3.Error, Unavailable):
+                self._writer.close()
+                raise
+        except sqlite3.Error as error:
+            raise refused(self.path, "opened", error) from error
+        self.opened_at = self._numbers.last
+
+    def _taken_up(self) -> Numbers:
+        if not numbers.clean(self._writer) and (found := quick_check(self._writer, within_s=LOOKED_THROUGH_S)):
+            raise damaged(self.path, found)
+        self._sync(full=True)
+        return numbers.taken_up(self._writer, now_ms=ids.now_ms())
 
     async def __aexit__(self, *_: object) -> None:
         self._open = False
@@ -85,8 +110,25 @@ class SqliteFile:
             self._queue.put(None)
             await anyio.to_thread.run_sync(self._thread.join)
             await anyio.to_thread.run_sync(self._readers.shutdown)
-            for connection in (*self._connections, self._writer):
-                connection.close()
+            await anyio.to_thread.run_sync(self._end)
+
+    def _end(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            # A disk that refuses this costs some numbers at the next opening, and nothing else.
+            self._sync(full=True)
+            numbers.close(self._writer, self._numbers)
+        for connection in (*self._connections, self._writer):
+            connection.close()
+
+    def _sync(self, *, full: bool) -> None:
+        """Whether the next commits are on disk when they are done, or when the operating system likes."""
+        if full != self._full:
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+            self._full = full
+
+    def may_be_lost(self, number: int) -> bool:
+        """Whether a write of that number, if there was one, may have been taken back by a power cut."""
+        return self._numbers.left_out(number)
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -107,7 +149,7 @@ class SqliteFile:
         def settle(result: _Result) -> None:
             if isinstance(result, Exception):
                 if not outcome.done():
-                    outcome.set_exception(self._refused("written", result))
+                    outcome.set_exception(refused(self.path, "written", result))
                 return
             try:
                 if then is not None:
@@ -120,15 +162,8 @@ class SqliteFile:
         self._queue.put(_Write(ops, durable, lambda result: _hand_over(loop, settle, result)))
         return await outcome
 
-    def _refused(self, verb: str, error: sqlite3.Error | _Unstorable) -> MimoError:
-        if not isinstance(error, sqlite3.Error):
-            return Invalid(f"A value cannot be stored or looked for: {error}. Send a smaller number, or valid text.")
-        return Unavailable(
-            f"The database {self.path} cannot be {verb}: {error}. Free disk space, or mend its permissions."
-        )
-
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while (first := self._next()) is not None:
             batch, last = [first], False
             while not self._queue.empty():
                 following = self._queue.get()
@@ -140,23 +175,30 @@ class SqliteFile:
             if last:
                 return
 
+    def _next(self) -> _Write | None:
+        """What is to be written next; None is the end. While there is nothing, space is given back."""
+        while self._slack.some:
+            try:
+                return self._queue.get_nowait()
+            except queue.Empty:
+                self._slack.give_back()
+        return self._queue.get()
+
     def _commit(self, batch: Sequence[_Write]) -> None:
-        full = any(write.durable for write in batch)
-        seq, results = self._seq, list[Written]()
+        self._seq, results = self._numbers.last, list[Written]()
+        ceiling = self._numbers.raised(sum(len(write.ops) for write in batch))
         try:
-            if full != self._full:
-                self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
-                self._full = full
+            self._sync(full=ceiling is not None or any(write.durable for write in batch))
             self._writer.execute("BEGIN IMMEDIATE")
             for write in batch:
                 first = self._seq + 1
                 results.append(Written([self._apply(op) for op in write.ops], first))
-            self._writer.execute("UPDATE counter SET seq = ?", (self._seq,))
+            counted = (self._seq, ceiling or self._numbers.ceiling)
+            self._writer.execute("UPDATE counter SET seq = ?, ceiling = ?", counted)
             self._may_crash("before", batch)
             self._writer.execute("COMMIT")
             self._may_crash("after", batch)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            self._seq = seq
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             if len(batch) > 1:
@@ -166,7 +208,9 @@ class SqliteFile:
             else:
                 batch[0].done(error)
             return
+        self._numbers.last, self._numbers.ceiling = counted
         for write, result in zip(batch, results, strict=True):
+            self._slack.note(write.ops)
             write.done(result)
 
     def _may_crash(self, when: When, batch: Sequence[_Write]) -> None:
@@ -208,7 +252,7 @@ class SqliteFile:
         try:
             return await loop.run_in_executor(self._readers, self._query, sql, parameters)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise self._refused("read", error) from error
+            raise refused(self.path, "read", error) from error
 
     def _query(self, sql: str, parameters: Parameters) -> list[sqlite3.Row]:
         return self._reader().execute(sql, parameters).fetchall()

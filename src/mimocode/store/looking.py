@@ -1,0 +1,53 @@
+"""Files that are looked at and not changed, whoever else has them open."""
+
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .refused import code
+
+_SHOWN = 3
+"""So many findings of SQLite's are repeated to a user; the others are of the same kind."""
+
+
+@contextmanager
+def reading(path: Path) -> Generator[sqlite3.Connection]:
+    """A connection that cannot write, and leaves the file as it is also when it is the last one.
+
+    Raises `sqlite3.Error` at the first use of a file that cannot be opened.
+    """
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def quick_check(connection: sqlite3.Connection, *, within_s: float | None = None) -> str | None:
+    """What is wrong with the pages of the file; None if nothing is.
+
+    With `within_s` a file that is too large to be looked through in that time counts as sound.
+    """
+    timer = threading.Timer(within_s or 0, connection.interrupt)
+    if within_s is not None:
+        timer.start()
+    try:
+        return _told(connection, "quick_check")
+    except sqlite3.OperationalError as error:
+        if code(error) == sqlite3.SQLITE_INTERRUPT:
+            return None
+        raise
+    finally:
+        timer.cancel()
+
+
+def integrity_check(connection: sqlite3.Connection) -> str | None:
+    """As `quick_check`, and that indexes and tables say the same."""
+    return _told(connection, "integrity_check")
+
+
+def _told(connection: sqlite3.Connection, pragma: str) -> str | None:
+    found = [row[0] for row in connection.execute(f"PRAGMA {pragma}({_SHOWN})")]
+    return None if found == ["ok"] else "; ".join(" ".join(one.split()) for one in found)
