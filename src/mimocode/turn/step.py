@@ -3,6 +3,8 @@
 from contextlib import aclosing
 from dataclasses import replace
 
+import anyio
+
 from mimocode.errors import ContextOverflow, ProviderError
 from mimocode.wire.event import PartDelta, PartRemoved, PartUpdated, SessionError
 from mimocode.wire.message import AssistantMessage, JsonSchemaFormat, UserMessage, WithParts
@@ -13,12 +15,10 @@ from . import failure, prompt, retry
 from .abort import ended
 from .decide import CallModel
 from .history import Entry
+from .partial import Partial
 from .parts import Fold
 from .ports import ModelCall, StreamEnd, ToolSpec, Usage
 from .world import Calling, Writing, new_step
-
-KEEP_EVERY_MS = 250
-"""Streamed text is stored at least this often while it grows."""
 
 
 async def call_model(pen: Writing, action: CallModel) -> None:
@@ -39,23 +39,22 @@ async def call_model(pen: Writing, action: CallModel) -> None:
     while True:
         world.account.status(turn.place, turn.session_id, Busy())
         calling = pen.calling = Calling(attempt=retries + 1, since_ms=world.clock.now_ms())
-        try:
-            await _stream(pen, info, call, calling)
+        error = await _attempt(pen, info, call, calling)
+        if error is None:
             pen.calling = None
             return
-        except ProviderError as error:
-            delay = None if isinstance(error, ContextOverflow) else retry.delay_s(error, retries, waited_s)
-            if delay is None:
-                pen.calling = None
-                await _give_up(pen, info, error)
-                return
-            await _forget_attempt(pen, info.id)
-            retries, waited_s = retries + 1, waited_s + delay
-            due = world.clock.now_ms() + round(delay * 1000)
-            status = Retry(attempt=retries, message=str(error), next=due)
-            world.account.status(turn.place, turn.session_id, status)
-            calling.next_ms, calling.message = due, status.message
-            await world.clock.sleep(delay)
+        delay = None if isinstance(error, ContextOverflow) else retry.delay_s(error, retries, waited_s)
+        if delay is None:
+            pen.calling = None
+            await _give_up(pen, info, error)
+            return
+        await _forget_attempt(pen, info.id)
+        retries, waited_s = retries + 1, waited_s + delay
+        due = world.clock.now_ms() + round(delay * 1000)
+        status = Retry(attempt=retries, message=str(error), next=due)
+        world.account.status(turn.place, turn.session_id, status)
+        calling.next_ms, calling.message = due, status.message
+        await world.clock.sleep(delay)
 
 
 def _call(pen: Writing, action: CallModel, asked: Entry, *, leave_out: str | None = None) -> ModelCall:
@@ -97,11 +96,24 @@ def _words(asked: Entry, text: str) -> WithParts:
     return WithParts.model_construct(info=asked.info, parts=[part])
 
 
-async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling: Calling) -> None:
-    """One attempt. When it returns, the message has its `finish`: the stream was complete."""
+async def _attempt(pen: Writing, info: AssistantMessage, call: ModelCall, calling: Calling) -> ProviderError | None:
+    """Streams once, and returns what failed, if anything did. If nothing, the message has its `finish`."""
+    partial = Partial(pen, info.id)
+    async with anyio.create_task_group() as beside:
+        beside.start_soon(partial.keep)
+        try:
+            await _stream(pen, info, call, calling, partial)
+        except ProviderError as error:
+            return error
+        finally:
+            beside.cancel_scope.cancel()
+    return None
+
+
+async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling: Calling, partial: Partial) -> None:
     clock = pen.world.clock
     fold = Fold(pen.turn.session_id, info.id, clock.now_ms)
-    kept_ms, begun = clock.now_ms(), False
+    begun = False
     async with aclosing(pen.world.models.stream(call)) as events:
         async for event in events:
             calling.heard_ms = clock.now_ms()
@@ -111,23 +123,16 @@ async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling
             for change in fold.feed(event):
                 if isinstance(change, PartDelta):
                     pen.tell(change)
-                    if clock.now_ms() - kept_ms >= KEEP_EVERY_MS:
-                        kept_ms = clock.now_ms()
-                        await _keep_text(pen, info.id, change.partID)
-                elif isinstance(change, PartUpdated) and _is_whole_call(change):
-                    await pen.keep(change)
+                    partial.grew(change.partID)
+                elif isinstance(change, PartUpdated):
+                    partial.stored(change.part.id)
+                    await (pen.keep(change) if _is_whole_call(change) else pen.put(change))
                 else:
                     await pen.put(change)
             if isinstance(event, StreamEnd):
                 # Told when the step is closed; stored now, so that a complete stream is never asked for again.
                 done = info.but(finish=event.reason, tokens=tokens_of(event.usage), cost=event.cost)
                 await pen.keep(pen.message(done))
-
-
-async def _keep_text(pen: Writing, message_id: str, part_id: str) -> None:
-    for part in pen.history.entry(message_id).parts:
-        if part.id == part_id:
-            await pen.keep(pen.part(part))
 
 
 def _is_whole_call(change: PartUpdated) -> bool:

@@ -10,12 +10,16 @@ from dirty_equals import IsInt, IsPartialDict, IsStr
 
 from mimocode import ids
 from mimocode.asgi.group import task_group
+from mimocode.turn.partial import WAIT_S
 from mimocode.wire.base import JsonObject
 from support.system import System, system
 
 
 class Clock:
-    """Time passes only when somebody sleeps; who sleeps until `held` is let go waits for that."""
+    """Time passes only when somebody sleeps; who sleeps until `held` is let go waits for that.
+
+    `slept` is the waits for providers: that between words and storing them is not of interest.
+    """
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -27,7 +31,8 @@ class Clock:
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+        if seconds != WAIT_S:
+            self.slept.append(seconds)
         self.now += round(seconds * 1000)
         if self.held is not None:
             await self.held.wait()
