@@ -1,6 +1,7 @@
 """What a session waits for, since when, and who could make it go on."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +99,21 @@ async def test_tools_that_run_are_named_with_their_command_and_a_human_goes_befo
         session = await running.session()
         await _begin(running, session)
         await running.asked()
-        await _until_tool(running, "bash")
+        await running.told.until("message.part.updated", lambda told: told["part"].get("state", {}).get("metadata"))
         both = await _why(running, session)
         await running.answer("yes")
         await _until_tool(running, "question", "completed")
         one = await _why(running, session)
+        group = one["tools"][0]["pid"]
+        ran = Path(f"/proc/{group}/cmdline").read_bytes()
         (running.project / "release").touch()
         await running.told.until("session.idle")
 
-    bash = IsPartialDict(tool="bash", command=UNTIL_RELEASED, callID=IsStr, messageID=IsStr, partID=IsStr, since=IsInt)
+    bash = IsPartialDict(tool="bash", command=UNTIL_RELEASED, pid=group, callID=IsStr, partID=IsStr, since=IsInt)
     assert both == IsPartialDict(state="human", tools=[bash], asks=[IsPartialDict(kind="question")])
     assert one == IsPartialDict(state="tool", tools=[bash], asks=[], since=one["tools"][0]["since"])
-    assert one["unblock"] == f"The tool bash, when it ends: {UNTIL_RELEASED}"
+    assert one["unblock"] == f"The tool bash (process group {group}), when it ends: {UNTIL_RELEASED}"
+    assert UNTIL_RELEASED.encode() in ran
 
 
 async def test_a_call_of_the_model_says_which_and_whether_it_was_heard_of(tmp_path: Path) -> None:
@@ -211,7 +215,7 @@ async def test_mimo_why_tells_people_what_all_busy_sessions_wait_for_and_the_com
         await _begin(running, session, "msg_a")
         await _begin(running, session, "msg_b")
         asked = await running.asked()
-        await _until_tool(running, "bash")
+        await running.told.until("message.part.updated", lambda told: told["part"].get("state", {}).get("metadata"))
         async with listening(asgi(running.app, password=None)) as place:
             async with AsyncMimo(place.url, env=running.env) as mimo:
                 await told(mimo, None, json=False)
@@ -227,7 +231,8 @@ async def test_mimo_why_tells_people_what_all_busy_sessions_wait_for_and_the_com
     lines = people.splitlines()
     assert lines[0].startswith(f"{session}  waits for a human since ")
     assert f"  Answer:  mimo question reply {asked['id']} 'Oh yes'" in lines
-    assert any(line.startswith("  bash since ") and line.endswith(UNTIL_RELEASED) for line in lines)
+    bash = re.compile(rf"  bash since .*, process group \d+: {re.escape(UNTIL_RELEASED)}")
+    assert any(bash.fullmatch(line) for line in lines)
     assert any(line.startswith("  in the queue, 1: msg_b since ") for line in lines)
     assert nothing == "No session is busy.\n"
 

@@ -57,7 +57,8 @@ def lines(why: Why, now_s: float) -> list[str]:
     for ask in why.asks:
         said += _ask(why.sessionID, ask, now_s)
     said += [
-        f"  {tool.tool} since {_since(tool.since, now_s)}: {tool.command or tool.title or tool.callID}"
+        f"  {tool.tool} since {_since(tool.since, now_s)}"
+        f"{f', process group {tool.pid}' if tool.pid is not None else ''}: {tool.command or tool.title or tool.callID}"
         for tool in why.tools
     ]
     said += [f"  in the queue, {one.position}: {one.messageID} since {_since(one.since, now_s)}" for one in why.queue]

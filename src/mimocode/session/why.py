@@ -62,7 +62,8 @@ def _for_tools(told: Why) -> Why | None:
         return None
     first = min(told.tools, key=lambda tool: tool.since)
     doing = first.command or first.title
-    unblock = f"The tool {first.tool}, when it ends{f': {doing}' if doing else '.'}"
+    group = f" (process group {first.pid})" if first.pid is not None else ""
+    unblock = f"The tool {first.tool}{group}, when it ends{f': {doing}' if doing else '.'}"
     return told.but(state="tool", since=first.since, unblock=unblock)
 
 
@@ -98,7 +99,7 @@ def _tools(pen: Writing, asks: Sequence[AskWait]) -> list[ToolWait]:
     asking = {ask.callID for ask in asks}
     running = [part for entry in pen.history.mine for part in entry.tools if part.state.status == "running"]
     return [
-        _tool(part, part.state)
+        _tool(part, part.state, pen.groups.get(part.id))
         for part in running
         if isinstance(part.state, ToolRunning)
         and part.callID not in asking
@@ -106,7 +107,7 @@ def _tools(pen: Writing, asks: Sequence[AskWait]) -> list[ToolWait]:
     ]  # fmt: skip
 
 
-def _tool(part: ToolPart, state: ToolRunning) -> ToolWait:
+def _tool(part: ToolPart, state: ToolRunning, group: int | None) -> ToolWait:
     command = state.input.get("command")
     return ToolWait(
         tool=part.tool,
@@ -116,6 +117,7 @@ def _tool(part: ToolPart, state: ToolRunning) -> ToolWait:
         since=state.time.start,
         title=state.title,
         command=command if isinstance(command, str) else None,
+        pid=group,
     )
 
 

@@ -85,22 +85,22 @@ class Bash(Declared[BashArguments]):
         ended = Ended(None)
         over = anyio.Event()
 
-        async def show() -> None:
+        async def show(group: int) -> None:
             while not over.is_set():
-                await call.progress(_progress(arguments, collector))
+                await call.progress(_progress(arguments, collector, group))
                 with anyio.move_on_after(_PACE_S):
                     await over.wait()
                 await collector.news()
 
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(show)
                 ended = await run_group(
                     [_shell(), "-c", arguments.command],
                     directory=directory,
                     environ=environ,
                     timeout_s=timeout_s,
                     sink=collector.feed,
+                    started=lambda group: tasks.start_soon(show, group),
                 )
                 over.set()
                 collector.wake()
@@ -128,8 +128,8 @@ def _remarks(ended: Ended, timeout_ms: int) -> str:
     return ""
 
 
-def _progress(arguments: BashArguments, collector: Collector) -> Progress:
-    return Progress(metadata={"output": collector.shown(), "description": arguments.description})
+def _progress(arguments: BashArguments, collector: Collector, group: int) -> Progress:
+    return Progress(metadata={"output": collector.shown(), "description": arguments.description}, group=group)
 
 
 def _needs(arguments: BashArguments, call: Call) -> list[Need]:

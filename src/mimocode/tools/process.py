@@ -54,8 +54,11 @@ async def run_group(
     environ: Mapping[str, str],
     timeout_s: float,
     sink: Callable[[bytes], Awaitable[None]],
+    started: Callable[[int], object] = lambda _: None,
 ) -> Ended:
     """Runs it to its end, its output going to `sink` in order. Raises `ToolFailed` if it cannot be started.
+
+    `started` is told the group's id before any output comes.
 
     What has left the group's session and does not hold the output (a daemon) is not followed.
     """
@@ -67,6 +70,7 @@ async def run_group(
         finally:
             os.close(writing)
         async with _reaped(process), _guarded(process.pid), _ended(process) as spare:
+            started(process.pid)
             with anyio.move_on_after(timeout_s):
                 held = await _until_exit(process, reading, sink)
                 if not held:

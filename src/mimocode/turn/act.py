@@ -86,7 +86,10 @@ class _Running:
         if needs:
             await self._pen.world.human.permit(call, needs)
             await self._pen.keep(self._pen.part(self._unmarked()), durable=tool.writes)
-        return await ready.run(call)
+        try:
+            return await ready.run(call)
+        finally:
+            self._pen.groups.pop(self._part.id, None)
 
     def _arguments(self) -> JsonObject:
         state = self._part.state
@@ -123,6 +126,8 @@ class _Running:
 
     async def _progress(self, progress: Progress) -> None:
         state = self._part.state
+        if progress.group is not None:
+            self._pen.groups[self._part.id] = progress.group
         if isinstance(state, ToolRunning):
             title = progress.title or state.title
             await self._show(state.but(title=title, metadata=progress.metadata), waiting=False)

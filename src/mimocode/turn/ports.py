@@ -163,10 +163,14 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a running tool shows: replaces the title and metadata shown before."""
+    """What a running tool shows: replaces the title and metadata shown before.
+
+    `group` is the process group that does the work, for who asks what is waited for; it is not stored.
+    """
 
     title: str | None = None
     metadata: JsonObject = field(default_factory=dict[str, Any])
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

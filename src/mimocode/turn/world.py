@@ -78,7 +78,8 @@ class Calling:
 class Writing:
     """The turn's pen: what it writes goes to the journal and into the history it decides by.
 
-    `calling` is for who asks what the turn waits for; the turn itself never looks at it.
+    `calling`, and `groups` (the process groups of tools that run, by their parts), are for who asks what the turn
+    waits for; the turn itself never looks at them.
     """
 
     def __init__(self, turn: Turn, world: World, history: History) -> None:
@@ -86,6 +87,7 @@ class Writing:
         self.world = world
         self.history = history
         self.calling: Calling | None = None
+        self.groups: dict[str, int] = {}
 
     async def put(self, *changes: Body, durable: bool = False) -> None:
         self.history.apply(*changes)

@@ -36,7 +36,7 @@ class ModelWait(Wire):
 
 
 class ToolWait(Wire):
-    """A tool that runs. `command` is a shell's."""
+    """A tool that runs. `command` is a shell's, `pid` that of the process group it runs in."""
 
     tool: str
     callID: str
@@ -45,6 +45,7 @@ class ToolWait(Wire):
     since: int
     title: str | None = None
     command: str | None = None
+    pid: int | None = None
 
 
 class AskWait(Wire):
