@@ -127,6 +127,7 @@ class Directories:
                 enabled=config.enabled_providers,
                 disabled=config.disabled_providers,
                 directory=path,
+                stall_timeout_s=self._places.stall_timeout_s,
             )
         )
         now = ids.now_ms()

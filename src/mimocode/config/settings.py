@@ -17,6 +17,7 @@ OnDisconnect = Literal["continue", "abort"]
 STALL_NOTICE_S = 30.0
 
 _T = TypeVar("_T", bound=str)
+_Time = TypeVar("_Time", float, None)
 _KINDS = {"config": ".config", "data": ".local/share", "cache": ".cache", "state": ".local/state"}
 
 
@@ -24,7 +25,8 @@ _KINDS = {"config": ".config", "data": ".local/share", "cache": ".cache", "state
 class Settings:
     """`when_busy` is what becomes of a prompt while a turn runs, `on_disconnect` of a turn whose client left.
 
-    `stall_notice_s` is how long a model may be silent before its session's status says so.
+    `stall_notice_s` is how long a model may be silent before its session's status says so, `stall_timeout_s` how long
+    before it is given up and tried again, where its provider's own settings do not say; None: the built-in times.
     """
 
     home: Path
@@ -39,6 +41,7 @@ class Settings:
     when_busy: WhenBusy
     on_disconnect: OnDisconnect
     stall_notice_s: float = STALL_NOTICE_S
+    stall_timeout_s: float | None = None
 
     @property
     def spill(self) -> Path:
@@ -77,6 +80,7 @@ def read(env: Mapping[str, str], *, home: Path | None = None) -> Settings:
         when_busy=_choice(env, "MIMOCODE_BUSY", get_args(WhenBusy)),
         on_disconnect=_choice(env, "MIMOCODE_ON_DISCONNECT", get_args(OnDisconnect)),
         stall_notice_s=_seconds(env, "MIMOCODE_STALL_NOTICE_MS", STALL_NOTICE_S),
+        stall_timeout_s=_seconds(env, "MIMOCODE_STALL_TIMEOUT_MS", None),
     )
 
 
@@ -107,7 +111,7 @@ def _database(env: Mapping[str, str], data: Path, home: Path) -> Path:
     return data / (home / value[2:] if value.startswith("~/") else value)
 
 
-def _seconds(env: Mapping[str, str], name: str, default_s: float) -> float:
+def _seconds(env: Mapping[str, str], name: str, default_s: _Time) -> float | _Time:
     """A variable in milliseconds, as seconds."""
     value = env.get(name)
     if not value:

@@ -26,7 +26,8 @@ _DATED = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 class Registry:
     """`model` and `small_model` are ``provider/model`` or None; `directory` is where paths of scripts start.
 
-    `enabled` and `disabled` are the ids of the only providers to use and of those not to use.
+    `enabled` and `disabled` are the ids of the only providers to use and of those not to use. `stall_timeout_s` is the
+    longest silence of a provider whose settings name none.
     """
 
     def __init__(
@@ -39,12 +40,13 @@ class Registry:
         enabled: Collection[str] | None = None,
         disabled: Collection[str] = (),
         directory: Path | None = None,
+        stall_timeout_s: float | None = None,
     ) -> None:
         self._sources = catalog.sources(settings, env, enabled=enabled, disabled=disabled)
         self._model = model
         self._small_model = small_model
         self._rehearsal = Rehearsal(directory)
-        self._streams = Streams(self._sources)
+        self._streams = Streams(self._sources, stall_timeout_s)
 
     # ── what there is ────────────────────────────────────────────────────────────────────────────────────
 

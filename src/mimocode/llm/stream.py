@@ -46,10 +46,14 @@ _REASONS = {"stop": "stop", "length": "length", "tool_call": "tool-calls"}
 
 
 class Streams:
-    """Speaks to providers, and keeps one HTTP client for each."""
+    """Speaks to providers, and keeps one HTTP client for each.
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    `stall_timeout_s` is the longest silence, before an answer and in it, where a provider's settings name none.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], stall_timeout_s: float | None = None) -> None:
         self._sources = sources
+        self._stall_timeout_s = stall_timeout_s
         self._lines: dict[str, wires.Line] = {}
         self._speakers: dict[tuple[str, str], Speaker] = {}
 
@@ -78,7 +82,7 @@ class Streams:
         if key not in self._speakers:
             await asyncio.to_thread(wires.load, source)
             if source.id not in self._lines:
-                self._lines[source.id] = wires.line(source)
+                self._lines[source.id] = wires.line(source, self._stall_timeout_s)
             self._speakers[key] = self._lines[source.id].speaker(model.api.id)
         return self._speakers[key]
 

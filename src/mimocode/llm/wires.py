@@ -65,8 +65,11 @@ class Line:
     speaker: "Callable[[str], Speaker]"
 
 
-def line(source: Source) -> Line:
-    """Raises `ProviderAuth` without a key, `ConfigError` without an address or a library. Makes no connection."""
+def line(source: Source, stall_timeout_s: float | None = None) -> Line:
+    """`stall_timeout_s` is the longest silence where its settings name none.
+
+    Raises `ProviderAuth` without a key, `ConfigError` without an address or a library. Makes no connection.
+    """
     wire = wire_of(source)
     if wire == "bundled":
         return _bundled(source)
@@ -77,7 +80,7 @@ def line(source: Source) -> Line:
         )
     if source.wants_key and source.key is None:
         raise no_key(source.id, source.env)
-    http = _http(source)
+    http = _http(source, stall_timeout_s)
     make = {"chat": _openai, "responses": _openai, "messages": _anthropic, "google": _google}[wire]
     return Line(http, make(source, http))
 
@@ -111,14 +114,14 @@ _recorder: "ContextVar[list[httpx2.Response]]" = ContextVar("opened")
 # ── HTTP ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _http(source: Source) -> "httpx2.AsyncClient":
+def _http(source: Source, stall_timeout_s: float | None) -> "httpx2.AsyncClient":
     """A client with the system's certificates, the user's headers and no limit for an answer as a whole."""
     import httpx2
     import truststore
 
     options = source.settings.options
-    headers_s = _seconds(options.headerTimeout, HEADERS_S)
-    chunk_s = _seconds(options.chunkTimeout, _seconds(options.timeout, CHUNK_S))
+    headers_s = _seconds(options.headerTimeout, stall_timeout_s or HEADERS_S)
+    chunk_s = _seconds(options.chunkTimeout, _seconds(options.timeout, stall_timeout_s or CHUNK_S))
 
     async def until_headers(request: "httpx2.Request") -> None:
         request.extensions["timeout"] = {"connect": CONNECT_S, "write": None, "pool": None, "read": headers_s}
