@@ -15,22 +15,34 @@ from mimocode.errors import Unavailable
 def claimed(places: Settings) -> Generator[bool]:
     """True if this process may open the database until the block ends; False if another one has it.
 
-    The lock goes with the process, so a crash leaves none behind.
+    The lock goes with the process, so a crash leaves none behind. Raises `Unavailable` when none can be made there.
     """
     file = places.database.with_name(places.database.name + ".lock")
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _cannot_be_written(file, error, "or name another database with MIMOCODE_DB.") from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        # Only said to people: a full disk has no room for it, and is no reason not to begin.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield True
     finally:
         os.close(descriptor)
+
+
+def _cannot_be_written(file: Path, error: OSError, otherwise: str) -> Unavailable:
+    return Unavailable(
+        f"{file} cannot be written: {error.strerror}. Mend the permissions of {file.parent}, mount it writable, free "
+        f"disk space, {otherwise}"
+    )
 
 
 def held_by_another(places: Settings) -> Unavailable:
@@ -46,10 +58,16 @@ def held_by_another(places: Settings) -> Unavailable:
 
 @contextmanager
 def announced(places: Settings, url: str, *, embedded: bool = False) -> Generator[None]:
-    """Other commands of this state directory find the server at `url` until the block ends."""
-    places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Other commands of this state directory find the server at `url` until the block ends.
+
+    Raises `Unavailable` when that cannot be said there.
+    """
     said = ServerFile(url=url, pid=os.getpid(), db=str(places.database), embedded=embedded)
-    _replace(places.server_file, said.encode())
+    try:
+        places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _replace(places.server_file, said.encode())
+    except OSError as error:
+        raise _cannot_be_written(places.server_file, error, "or name another with MIMOCODE_HOME.") from error
     try:
         yield
     finally:

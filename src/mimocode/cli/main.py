@@ -6,7 +6,7 @@ import typer
 
 from mimocode import __version__
 
-from . import commands
+from . import commands, db
 from .ends import conclude
 from .run import run
 
@@ -69,3 +69,4 @@ app.command()(commands.why)
 app.add_typer(commands.session, name="session")
 app.add_typer(commands.question, name="question")
 app.add_typer(commands.permission, name="permission")
+app.add_typer(db.group, name="db")
