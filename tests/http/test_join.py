@@ -190,6 +190,7 @@ async def test_content_location_gives_the_answer_to_who_prefers_to_wait(tmp_path
         plain = await running.client.get(place)
 
     assert beating.content.lstrip() == within.content == posted.content.lstrip()
+    assert beating.headers["preference-applied"] == "wait"
     assert within.headers["preference-applied"] == "wait=30"
     assert within.headers["content-location"] == place
     assert plain.json()["info"]["role"] == "user"
@@ -261,7 +262,7 @@ async def test_a_post_that_prefers_to_wait_gets_the_answer_without_a_beat(tmp_pa
 
     assert answered.status_code == 200
     assert answered.content.startswith(b"{")
-    assert answered.headers["preference-applied"] == "respond-async, wait=30"
+    assert answered.headers["preference-applied"] == "wait=30"
 
 
 @pytest.mark.parametrize("wait", ["wait=soon", "wait=-1", "wait=1e3", "wait=99999999999", "return=minimal"])
@@ -272,10 +273,76 @@ async def test_a_preference_that_makes_no_sense_is_passed_over(tmp_path: Path, w
         answered = await running.client.post(
             f"/session/{session}/message", json=prompt_of("go"), headers={"prefer": wait}
         )
+        prompt = await running.client.get(answered.headers["content-location"], headers={"prefer": wait})
 
     assert answered.status_code == 200
     assert answered.content.startswith(b" ")
     assert "preference-applied" not in answered.headers
+    assert prompt.json()["info"]["role"] == "user"
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [
+        (["heartbeat=3"], "heartbeat=3"),
+        (["heartbeat=0.03"], "heartbeat=0.03"),
+        (["heartbeat=0.001"], None),  # not as fast as that
+        (["heartbeat=soon"], None),
+        (["return=minimal", 'Heartbeat="60"; strict'], "heartbeat=60"),
+        (["wait, heartbeat=3"], "wait, heartbeat=3"),
+        (["wait=30", "heartbeat=3"], "wait=30"),  # no beat comes before an answer that is waited for
+    ],
+)
+async def test_what_was_applied_of_several_preferences_is_named(
+    tmp_path: Path, prefer: list[str], applied: str | None
+) -> None:
+    async with system(tmp_path, "text: hello") as running:
+        session = await running.session()
+
+        answered = await running.client.post(
+            f"/session/{session}/message", json=prompt_of("go"), headers=[("prefer", line) for line in prefer]
+        )
+
+    assert (answered.status_code, answered.headers.get("preference-applied")) == (200, applied)
+
+
+WAITING_ROUTES = pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("message", prompt_of("go")),
+        ("command", {"command": "init", "arguments": ""}),
+        ("shell", {"agent": "build", "command": "while [ ! -e release ]; do sleep 0.02; done"}),
+        ("summarize", {"providerID": "rehearsal", "modelID": "SCRIPT"}),
+    ],
+)
+
+
+@WAITING_ROUTES
+async def test_every_route_that_waits_for_a_turn_can_be_told_how_to_wait(
+    tmp_path: Path, path: str, body: dict[str, Any]
+) -> None:
+    """`wait=0` and `respond-async` send the client away; the place then says the same, and gives the answer."""
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        if path != "shell":
+            await _begun(running, session)  # what follows waits for its turn to begin
+        if path == "summarize":
+            body = {**body, "modelID": str(tmp_path / "home" / "script.rehearsal")}
+        key = {"idempotency-key": "the same"}
+
+        async def send(prefer: str) -> httpx.Response:
+            return await running.client.post(f"/session/{session}/{path}", json=body, headers={**key, "prefer": prefer})
+
+        first, again = await send("respond-async"), await send("wait=0")
+        place = first.headers["location"]
+        polled = await running.client.get(place, headers={"prefer": "respond-async"})
+        await running.client.post(f"/session/{session}/abort")
+        answered = await running.client.get(place, headers={"prefer": "wait=30"})
+
+    sent_away = [(one.status_code, one.headers["preference-applied"]) for one in (first, again, polled)]
+    assert sent_away == [(202, "respond-async"), (202, "wait=0"), (202, "respond-async")]
+    assert {one.headers["location"] for one in (first, again, polled)} == {place}
+    assert (answered.status_code, answered.headers["preference-applied"]) == (200, "wait=30")
 
 
 async def test_a_client_that_leaves_while_it_prefers_to_wait_aborts_where_the_operator_wants_it_so(

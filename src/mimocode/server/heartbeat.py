@@ -6,10 +6,16 @@ Read for every request.
 
 import logging
 import math
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import resources
 from typing import Final
+
+from starlette.datastructures import Headers
+
+from . import prefer
 
 VARIABLE: Final = "MIMOCODE_PROMPT_HEARTBEAT_INTERVAL_MS"
 DEFAULT_S: Final = 10.0
@@ -33,33 +39,35 @@ class Client:
     source: str
 
 
-KNOWN_CLIENTS: Final = (
-    Client("python-httpx", 5, "httpx: DEFAULT_TIMEOUT_CONFIG; https://www.python-httpx.org/advanced/timeouts/"),
-    Client("hackney", 5, "hackney: recv_timeout; https://github.com/benoitc/hackney/releases/tag/1.3.1"),
-    Client("okhttp", 10, "OkHttp: readTimeout; https://square.github.io/okhttp/5.x/okhttp/okhttp3/-ok-http-client/"),
-    Client("req", 15, "Req: receive_timeout; https://hexdocs.pm/req/Req.Steps.html"),
-    Client("Ruby", 60, "Net::HTTP#read_timeout; https://docs.ruby-lang.org/en/master/Net/HTTP.html"),
-    Client(
-        "CFNetwork",
-        60,
-        "URLSession: timeoutIntervalForRequest; "
-        "https://developer.apple.com/documentation/foundation/urlsessionconfiguration/timeoutintervalforrequest",
-    ),
-)
-
-_BY_PRODUCT: Final = {client.product.lower(): client for client in KNOWN_CLIENTS}
+@lru_cache(maxsize=1)
+def known_clients() -> tuple[Client, ...]:
+    """What is published of clients' own timers: ``clients.toml``, in its order."""
+    table = tomllib.loads(resources.files("mimocode.server").joinpath("clients.toml").read_text(encoding="utf-8"))
+    return tuple(Client(**row) for row in table["client"])
 
 
-def interval_s(headers: Mapping[str, str], env: Mapping[str, str]) -> float:
+@lru_cache(maxsize=1)
+def _by_product() -> Mapping[str, Client]:
+    return {client.product.lower(): client for client in known_clients()}
+
+
+def interval_s(headers: Headers, env: Mapping[str, str]) -> float:
     """Seconds of silence after which this request's answer must beat; at least `SHORTEST_S`.
 
-    `headers` are looked up in lower case. What a client declares and cannot be right is passed over.
+    What a client declares and cannot be right is passed over.
     """
     configured = env.get(VARIABLE)
     bearable = [configured_s(configured) if configured else DEFAULT_S]
     bearable += [seconds / 2 for seconds in _declared_s(headers)]
     bearable += [seconds / 2 for seconds in _known_s(headers.get("user-agent", ""))]
     return max(SHORTEST_S, min(bearable))
+
+
+def applied(preferences: Mapping[str, str], interval_s: float) -> str | None:
+    """The preference for beats as `Preference-Applied` names it; None if there is none, or it is not kept to."""
+    preferred = preferences.get("heartbeat", "").strip()
+    bearable_s = _positive(preferred)
+    return f"heartbeat={preferred}" if bearable_s is not None and interval_s <= bearable_s else None
 
 
 @lru_cache(maxsize=64)
@@ -77,22 +85,9 @@ def configured_s(value: str) -> float:
     return milliseconds / 1000
 
 
-def preferences(headers: Mapping[str, str]) -> dict[str, str]:
-    """What the request's ``Prefer`` asks for (RFC 7240): names in lower case, values without quotes.
-
-    A name without a value has an empty one. Where a name comes twice the first counts; parameters are dropped.
-    """
-    found: dict[str, str] = {}
-    for preference in headers.get("prefer", "").split(","):
-        name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip():
-            found.setdefault(name.strip().lower(), value.strip().strip('"'))
-    return found
-
-
-def _declared_s(headers: Mapping[str, str]) -> Iterator[float]:
+def _declared_s(headers: Headers) -> Iterator[float]:
     declared = [headers.get(name, "") for name in _DECLARED]
-    for value in [*declared, preferences(headers).get("heartbeat", "")]:
+    for value in [*declared, prefer.preferences(headers).get("heartbeat", "")]:
         seconds = _positive(value)
         if seconds is not None:
             yield seconds
@@ -100,7 +95,7 @@ def _declared_s(headers: Mapping[str, str]) -> Iterator[float]:
 
 def _known_s(user_agent: str) -> Iterator[float]:
     for product in user_agent.split():
-        client = _BY_PRODUCT.get(product.partition("/")[0].lower())
+        client = _by_product().get(product.partition("/")[0].lower())
         if client is not None:
             yield client.silence_s
 

@@ -7,6 +7,8 @@ wait=N                        200 with the answer, or 202 when N seconds have pa
                               a 202 cannot follow a 200 that has begun
 respond-async                 202 at once (200 for a turn that is over)
 respond-async, wait=N         as wait=N
+heartbeat=N                   beats at least twice in N seconds
+wait                          as nothing of this; a GET of the prompt then waits for its turn's answer
 """
 
 import re
@@ -15,6 +17,7 @@ from typing import Final
 from urllib.parse import quote
 
 from anyio import move_on_after
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from mimocode.app import App
@@ -25,11 +28,11 @@ from mimocode.errors import Invalid
 from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
 
-from . import deps, heartbeat
+from . import deps, heartbeat, prefer
 
 LONGEST_KEY: Final = 255
 
-_SECONDS: Final = re.compile(r"\d{1,9}")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _STUCK_AFTER_S: Final = 60.0
 
 
@@ -51,9 +54,10 @@ def place_of(running: Running) -> str:
     return f"/session/{quote(running.session_id)}/message/{quote(running.turn_id)}"
 
 
-def waits(headers: Mapping[str, str]) -> bool:
+def waits(headers: Headers) -> bool:
     """Whether a request for a prompt wants its turn's answer instead."""
-    return "wait" in heartbeat.preferences(headers)
+    preferred = prefer.preferences(headers)
+    return "respond-async" in preferred or preferred.get("wait") == "" or _within_s(preferred) is not None
 
 
 class TurnAnswer(Response):
@@ -62,23 +66,25 @@ class TurnAnswer(Response):
     `started`: this request sent the prompt, so that the operator may want its leaving to abort the turn.
     """
 
-    def __init__(self, app: App, running: Running, headers: Mapping[str, str], *, started: bool = True) -> None:
+    def __init__(self, app: App, running: Running, headers: Headers, *, started: bool = True) -> None:
         super().__init__()
         self._app = app
         self._running = running
         self._interval_s = heartbeat.interval_s(headers, app.env)
-        self._within_s, self._applied = _patience(heartbeat.preferences(headers))
+        preferred = prefer.preferences(headers)
+        self._within_s = _within_s(preferred)
+        self._kept_to = _kept_to(preferred, self._interval_s)
         self._owed = started
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ticker = deps.the_ticker(scope)
         if self._within_s is None:
-            where = place_of(self._running).encode()
+            told = {"content-location": place_of(self._running), **self._preferences()}
             kept = KeptAlive(
                 self._answer,
                 interval_s=self._interval_s,
                 ticker=ticker,
-                headers=[(b"content-location", where), (b"vary", b"prefer")],
+                headers=[(name.encode(), value.encode("latin-1")) for name, value in told.items()],
             )
             await kept(scope, receive, send)
         else:
@@ -98,27 +104,38 @@ class TurnAnswer(Response):
     async def _so_far(self) -> Response:
         """The answer if it is there, else where it will be."""
         where = place_of(self._running)
-        headers = {"cache-control": "no-store", "vary": "prefer", "preference-applied": self._applied}
         if self._running.over:
-            headers["content-location"] = where
+            self._kept_to.pop("respond-async", None)
+            headers = {"cache-control": "no-store", "content-location": where, **self._preferences()}
             return deps.JsonResponse(await self._answer(), headers=headers)
         self._owed = False  # the client was sent away, it has not left
         told = {"sessionID": self._running.session_id, "messageID": self._running.turn_id}
-        return JSONResponse(told, 202, headers={**headers, "location": where})
+        return JSONResponse(told, 202, headers={"cache-control": "no-store", "location": where, **self._preferences()})
+
+    def _preferences(self) -> dict[str, str]:
+        """What became of the request's preferences. None is named that was not kept to."""
+        applied = ", ".join(self._kept_to.values())
+        return {"vary": "prefer", **({"preference-applied": applied} if applied else {})}
 
 
-def _patience(preferences: Mapping[str, str]) -> tuple[float | None, str]:
-    """How long the client waits for headers (None: not at all, it takes beats), and the preferences that say so.
+def _within_s(preferred: Mapping[str, str]) -> float | None:
+    """How long the client waits for headers; None: not at all, it takes beats.
 
     A `wait` that is no number of seconds is passed over, as the RFC has it.
     """
-    applied: list[str] = []
-    within_s = None
-    if "respond-async" in preferences:
-        applied.append("respond-async")
-        within_s = 0.0
-    seconds = preferences.get("wait", "")
+    seconds = preferred.get("wait", "")
     if _SECONDS.fullmatch(seconds):
-        applied.append(f"wait={seconds}")
-        within_s = float(seconds)
-    return within_s, ", ".join(applied)
+        return float(seconds)
+    return 0.0 if "respond-async" in preferred else None
+
+
+def _kept_to(preferred: Mapping[str, str], interval_s: float) -> dict[str, str]:
+    """The preferences that are kept to, in the order of the request, and how `Preference-Applied` names each."""
+    kept: dict[str, str | None] = {"respond-async": "respond-async"}
+    wait = preferred.get("wait", "")
+    if _SECONDS.fullmatch(wait):
+        kept["wait"] = f"wait={wait}"
+    if _within_s(preferred) is None:
+        kept["wait"] = None if wait else "wait"
+        kept["heartbeat"] = heartbeat.applied(preferred, interval_s)
+    return {name: word for name in preferred if (word := kept.get(name))}
