@@ -22,7 +22,7 @@ def _group(help: str) -> typer.Typer:
     return typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=help)
 
 
-session = _group("Look at sessions, delete or export them.")
+session = _group("Look at sessions, archive, delete or export them.")
 question = _group("Answer what a turn asks a human.")
 permission = _group("Answer what a turn wants permission for.")
 
@@ -68,29 +68,75 @@ def show_session(
     _do(attach, password, directory, lambda mimo: sessions.shown(mimo, id, json=json))
 
 
-@session.command("delete")
-def delete_session(
-    id: Session, *, json: Json = False, directory: Directory = None, attach: Attach = None, password: Password = None
+@session.command("archive")
+def archive_session(
+    ids: Annotated[
+        list[str], typer.Argument(metavar="SESSION...", help="Their ids, as `mimo session list` shows them.")
+    ],
+    *,
+    json: Json = False,
+    directory: Directory = None,
+    attach: Attach = None,
+    password: Password = None,
 ) -> None:
-    """Delete a session and its children; a turn that runs in it is aborted."""
+    """Mark sessions as archived: they are kept, and clients may leave them out of their lists."""
     from . import sessions
 
-    _do(attach, password, directory, lambda mimo: sessions.deleted(mimo, id, json=json))
+    _do(attach, password, directory, lambda mimo: sessions.archived(mimo, ids, json=json))
+
+
+@session.command("delete")
+def delete_session(
+    id: Annotated[
+        str | None, typer.Argument(metavar="[SESSION]", help="The session's id, as `mimo session list` shows it.")
+    ] = None,
+    *,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="AGE", help="All that did not change for so long: 30d, 12h, 2w."),
+    ] = None,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="With --older-than: only those that are archived.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --older-than: do not ask whether to.")] = False,
+    json: Json = False,
+    directory: Directory = None,
+    attach: Attach = None,
+    password: Password = None,
+) -> None:
+    """Delete a session and its children, aborting a turn that runs in it; or all that are old, leaving busy ones."""
+    from . import sessions
+
+    if older_than is None:
+        if id is None or archived:
+            raise typer.BadParameter("say which: a session's id, or --older-than AGE with or without --archived")
+        _do(attach, password, directory, lambda mimo: sessions.deleted(mimo, id, json=json))
+        return
+    if id is not None:
+        raise typer.BadParameter(f"say {id} or --older-than {older_than}, not both")
+    _do(
+        attach, password, directory,
+        lambda mimo: sessions.deleted_old(mimo, older_than, only_archived=archived, sure=yes, json=json),
+    )  # fmt: skip
 
 
 @session.command("export")
 def export_session(
     id: Session,
     *,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Write it to this file, one that is not there yet.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Nothing else is printed anyway.")] = True,
     directory: Directory = None,
     attach: Attach = None,
     password: Password = None,
 ) -> None:
-    """Print a session with all its messages as JSON."""
+    """Print a session with all its messages as JSON, or write it to a file."""
     from . import sessions
 
-    _do(attach, password, directory, lambda mimo: sessions.exported(mimo, id))
+    _do(attach, password, directory, lambda mimo: sessions.exported(mimo, id, out=out, replace=force))
 
 
 def models(

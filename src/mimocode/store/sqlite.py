@@ -9,6 +9,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ BUSY_TIMEOUT_MS = 5_000
 
 LOG_BYTES = 16 * 1024 * 1024
 """What the -wal file keeps of its size once all of it is in the database."""
+
+GIVEN_BACK_S = 0.5
+"""How long a file that is being closed may take to become shorter."""
 
 LOOKED_THROUGH_S = 1.0
 """How long a file that was not closed is looked through before it is used."""
@@ -113,6 +117,9 @@ class SqliteFile:
             await anyio.to_thread.run_sync(self._end)
 
     def _end(self) -> None:
+        until = time.monotonic() + GIVEN_BACK_S
+        while self._slack.some and time.monotonic() < until:
+            self._slack.give_back()
         with contextlib.suppress(sqlite3.Error):
             # A disk that refuses this costs some numbers at the next opening, and nothing else.
             self._sync(full=True)
