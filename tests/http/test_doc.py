@@ -79,6 +79,7 @@ async def test_every_schema_is_a_schema_and_every_discriminator_leads_to_one(tmp
 
 async def test_every_method_of_every_documented_path_is_there_and_no_other(tmp_path: Path) -> None:
     ids = {"sessionID": "ses_1", "messageID": "msg_1", "partID": "prt_1", "requestID": "per_1"}
+    ids |= {"projectID": "prj_1", "providerID": "lab", "integrationID": "lab", "path": "calc.py"}
     async with system(tmp_path, "text: hi") as running:
         told = (await running.client.get("/doc")).json()
         allowed = {

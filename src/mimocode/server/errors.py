@@ -11,6 +11,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from mimocode.errors import Conflict, Invalid, MimoError, NotFound, SessionBusy, Unavailable
+from mimocode.workspace.vcs import NotApplied
+
+from .absent import why_absent
 
 STATUS: Mapping[type[MimoError], int] = {
     Invalid: 400,
@@ -18,6 +21,7 @@ STATUS: Mapping[type[MimoError], int] = {
     SessionBusy: 409,
     Conflict: 409,
     Unavailable: 503,
+    NotApplied: 400,
 }
 
 _TAGGED = {"question": "QuestionNotFoundError", "permission": "PermissionNotFoundError"}
@@ -43,6 +47,8 @@ def body_of(error: MimoError) -> dict[str, Any]:
             return {"name": "NotFoundError", "data": {"message": str(error)}}
         case SessionBusy():
             return {"_tag": "SessionBusyError", "sessionID": error.session_id, "message": str(error)}
+        case NotApplied():
+            return {"name": "VcsApplyError", "data": {"message": str(error), "reason": error.reason}}
         case Invalid():
             return bad_request(str(error), error.kind)
         case _:
@@ -97,6 +103,9 @@ def _sentence(problem: Mapping[str, Any], loc: Sequence[Any]) -> str:
 async def on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     path = f"{request.method} {request.url.path}"
+    absent = why_absent(request.method, request.url.path) if error.status_code in (404, 405) else None
+    if absent is not None:
+        return JSONResponse({"name": "NotImplementedError", "data": {"message": absent}}, 501)
     if error.status_code == 404:
         told: dict[str, Any] = {"name": "NotFoundError", "data": {"message": f"No such route: {path}. See GET /doc."}}
     elif error.status_code == 405:

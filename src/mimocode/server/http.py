@@ -17,7 +17,43 @@ from mimocode.errors import MimoError
 
 from . import errors, openapi
 from .guard import Guard
-from .routes import ask, blocking, config, event, message, project, recovery, session
+from .routes import (
+    api_catalog,
+    api_session,
+    ask,
+    blocking,
+    config,
+    empty,
+    event,
+    file,
+    init,
+    instance,
+    message,
+    project,
+    recovery,
+    session,
+    share,
+    tui,
+    vcs,
+)
+
+ROUTES = (
+    session,
+    message,
+    share,
+    recovery,
+    ask,
+    config,
+    project,
+    instance,
+    file,
+    vcs,
+    tui,
+    empty,
+    api_catalog,
+    api_session,
+)
+"""The modules of JSON routes; an earlier one wins."""
 
 
 def asgi(app: App, *, password: str | None, host: str = "127.0.0.1") -> ASGIApp:
@@ -32,13 +68,13 @@ def _api() -> FastAPI:
         openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=_lifespan,
         strict_content_type=False,
     )  # fmt: skip
-    for blocked in blocking.ROUTES:
+    for blocked in (*blocking.ROUTES, init.INIT):
         api.router.routes.append(Route(blocked.path, _Raw(blocked), methods=["POST"]))
     for path, stream in (("/event", event.of_directory), ("/global/event", event.of_all)):
         streamed = Route(path, _Raw(stream))
         streamed.methods = {"GET"}  # and no HEAD, whose answer would never end
         api.router.routes.append(streamed)
-    for routes in (session, message, recovery, ask, config, project):
+    for routes in ROUTES:
         api.include_router(routes.router)
     api.router.routes.append(Route("/doc", _doc, methods=["GET"]))
     api.add_exception_handler(MimoError, errors.on_mimo_error)

@@ -11,7 +11,9 @@ from mimocode import __version__
 from mimocode.wire.base import Wire
 from mimocode.wire.event import Event, GlobalEvent
 
-from .routes import blocking
+from .routes import blocking, init
+
+_BLOCKING = (*blocking.ROUTES, init.INIT)
 
 _REFS = "#/components/schemas/{model}"
 
@@ -37,7 +39,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     _add_schemas(schemas)
-    for route in blocking.ROUTES:
+    for route in _BLOCKING:
         made["paths"].setdefault(route.path, {})["post"] = _blocking(route)
     for path, (operation, summary, event) in _STREAMS.items():
         made["paths"][path] = {"get": _stream(operation, summary, event)}
@@ -46,7 +48,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 def _add_schemas(schemas: dict[str, Any]) -> None:
     kinds: list[type[Wire]] = [Event, GlobalEvent]
-    for route in blocking.ROUTES:
+    for route in _BLOCKING:
         kinds += [kind for kind in (route.body, route.answer) if issubclass(kind, Wire)]
     _, defined = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REFS)
     for name, schema in defined["$defs"].items():

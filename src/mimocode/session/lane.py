@@ -1,6 +1,7 @@
 """Turns that were admitted, in the lane of their session."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Running:
         self.turn_id = turn_id
         self._ended = anyio.Event()
         self._answer = b""
+        self._then: list[Callable[[bytes], None]] = []
 
     async def answer(self) -> bytes:
         """Waits for the end; the JSON that answers the prompt. Never raises: what went wrong is in it."""
@@ -35,9 +37,15 @@ class Running:
         """Whether the answer is there."""
         return self._ended.is_set()
 
+    def then(self, call: Callable[[bytes], None]) -> None:
+        """Has `call` called with the answer when the turn ends in this process."""
+        self._then.append(call)
+
     def end(self, answer: bytes) -> None:
         self._answer = answer
         self._ended.set()
+        for call in self._then:
+            call(answer)
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ A turn is admitted when its prompt and its row are on disk; then it runs in the 
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from hashlib import sha256
 
 import anyio
@@ -16,7 +17,8 @@ from mimocode.human.asks import Asks
 from mimocode.store.queries import Queries
 from mimocode.store.rows import TurnRow
 from mimocode.wire import event
-from mimocode.wire.message import UserMessage, WithParts
+from mimocode.wire.error import TurnSuspendedError
+from mimocode.wire.message import Answer, UserMessage, WithParts
 from mimocode.wire.part import Part
 from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput
 from mimocode.wire.session import Session, SessionModel
@@ -71,7 +73,18 @@ class Runner:
             if joined is not None:
                 return joined
             instance = await self._turns.instance(session)
-            return await self._prompt(session, admission.from_command(instance, wanted), digest, repeat)
+            running = await self._prompt(session, admission.from_command(instance, wanted), digest, repeat)
+            running.then(partial(self._executed, session, wanted))
+            return running
+
+    def _executed(self, session: Session, wanted: CommandInput, answer: bytes) -> None:
+        message = Answer.model_validate_json(answer).info
+        if isinstance(message.error, TurnSuspendedError):
+            return  # it goes on at the next start
+        told = event.CommandExecuted(
+            name=wanted.command, sessionID=session.id, arguments=wanted.arguments, messageID=message.id
+        )
+        self._journal.tell(place_of(session), told)
 
     async def _prompt(self, session: Session, wanted: PromptInput, digest: bytes, repeat: Repeat) -> Running:
         turn_id = wanted.messageID or new_turn_id(repeat)

@@ -10,7 +10,9 @@ then for each step:
 session.status idle · session.idle
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from .ask import PermissionAnswer, PermissionRequest, QuestionRequest
 from .base import Wire
@@ -43,6 +45,12 @@ class InstanceDisposed(Body):
 
     type: ClassVar[str] = "server.instance.disposed"
     directory: str
+
+
+class GlobalDisposed(Body):
+    """All directories begin anew."""
+
+    type: ClassVar[str] = "global.disposed"
 
 
 class ProjectUpdated(Project, Body):
@@ -189,6 +197,47 @@ class FileWatcherUpdated(Body):
     type: ClassVar[str] = "file.watcher.updated"
     file: str
     event: Literal["add", "change", "unlink"]
+
+
+class CommandExecuted(Body):
+    """The turn of a command has ended; `messageID` is its last assistant message."""
+
+    type: ClassVar[str] = "command.executed"
+    name: str
+    sessionID: str
+    arguments: str
+    messageID: str
+
+
+class TuiPromptAppend(Body):
+    """A terminal is asked to add text to what is being typed."""
+
+    type: ClassVar[str] = "tui.prompt.append"
+    text: str
+
+
+class TuiCommandExecute(Body):
+    """A terminal is asked to run one of its commands, such as ``session.list``."""
+
+    type: ClassVar[str] = "tui.command.execute"
+    command: str
+
+
+class TuiToastShow(Body):
+    """A terminal is asked to show a note, for `duration` ms."""
+
+    type: ClassVar[str] = "tui.toast.show"
+    title: str | None = None
+    message: str
+    variant: Literal["info", "success", "warning", "error"]
+    duration: Annotated[int, Field(gt=0)] = 5000
+
+
+class TuiSessionSelect(Body):
+    """A terminal is asked to open a session."""
+
+    type: ClassVar[str] = "tui.session.select"
+    sessionID: Annotated[str, Field(pattern="^ses")]
 
 
 class Event(Wire):

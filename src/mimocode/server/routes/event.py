@@ -1,4 +1,8 @@
-"""Streams of events: `/event` of one directory, `/global/event` of all. `Last-Event-ID` or `?after=` resumes one."""
+"""Streams of events: `/event` of one directory, `/global/event` of all. `Last-Event-ID` or `?after=` resumes one.
+
+Each beats every ten seconds with an event, as the peer's do, and with comments in between where answers beat more often:
+for the same reasons, read at the stream's begin.
+"""
 
 import re
 
@@ -8,7 +12,7 @@ from mimocode.app import App
 from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, MimoError
-from mimocode.server import deps, errors
+from mimocode.server import deps, errors, heartbeat
 
 _HEARTBEAT_S = 10.0
 _ID = re.compile(r"[0-9]{1,19}")
@@ -37,11 +41,13 @@ async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | N
     except MimoError as error:
         await errors.response_of(error)(scope, receive, send)
         return
+    silence_s = heartbeat.interval_s(Request(scope).headers, app.env)
     stream = EventStream(
         source,
         heartbeat=lambda: app.heartbeat(wrapped=directory is None),
         ticker=deps.the_ticker(scope),
         interval_s=_HEARTBEAT_S,
+        comment_after_s=silence_s if silence_s < _HEARTBEAT_S else None,
     )
     await stream(scope, receive, send)
 

@@ -6,10 +6,13 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import JSONResponse
 
+from mimocode.app import App
 from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, SessionId, reply
 from mimocode.session.sessions import SessionFilter, SessionInput, SessionPatch
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Session, SessionStatus, Todo
+
+from .share import shares_of
 
 router = APIRouter(tags=["session"])
 
@@ -67,9 +70,17 @@ async def patch(app: Services, session_id: SessionId, body: SessionPatch) -> Jso
 
 @router.delete("/session/{sessionID}", operation_id="session.delete", response_model=bool)
 async def delete(app: Services, session_id: SessionId) -> bool:
-    """Ends its turns, settles what it asks, and removes it with its children."""
+    """Ends its turns, settles what it asks, and removes it with its children, and the files they were shared as."""
+    family = await _family(app, session_id)
     await app.runner.delete(session_id)
+    await shares_of(app).forget(family)
     return True
+
+
+async def _family(app: App, session_id: str) -> list[str]:
+    """The session and all below it."""
+    below = [await _family(app, child.id) for child in await app.sessions.children(session_id)]
+    return [session_id, *(one for ids in below for one in ids)]
 
 
 @router.get("/session/{sessionID}/children", operation_id="session.children", response_model=list[Session])
