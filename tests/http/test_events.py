@@ -13,6 +13,7 @@ from dirty_equals import IsPartialDict, IsStr
 
 from mimocode.asgi.group import task_group
 from mimocode.bus import local
+from mimocode.server.heartbeat import VARIABLE
 from mimocode.server.routes import event as route
 from mimocode.session.streams import Streams
 from mimocode.store.sqlite import SqliteFile
@@ -31,13 +32,16 @@ class Stream:
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
         self.frames: list[JsonObject] = []
+        self.comments = 0
         self._more = anyio.Event()
 
     async def listen(self) -> None:
         rest = ""
         async for text in self.response.aiter_text():
             *frames, rest = (rest + text).split("\n\n")
-            self.frames += [json.loads(frame.partition("\n")[0].removeprefix("data: ")) for frame in frames]
+            told = [frame for frame in frames if frame != ":"]
+            self.comments += len(frames) - len(told)
+            self.frames += [json.loads(frame.partition("\n")[0].removeprefix("data: ")) for frame in told]
             more, self._more = self._more, anyio.Event()
             more.set()
 
@@ -48,6 +52,11 @@ class Stream:
     @property
     def kinds(self) -> list[str]:
         return [event["type"] for event in self.events]
+
+    async def commented(self, count: int) -> None:
+        with anyio.fail_after(WITHIN_S):
+            while self.comments < count:
+                await self._more.wait()
 
     async def until(self, kind: str, count: int = 1) -> JsonObject:
         with anyio.fail_after(WITHIN_S):
@@ -295,6 +304,29 @@ async def test_a_stream_beats_while_nothing_happens(tmp_path: Path, path: str, m
     beat: dict[str, object] = {"id": IsStr(regex="evt_.*"), "type": "server.heartbeat", "properties": {}}
     assert beats[:3] == [beat if path == "/event" else {"payload": beat}] * 3
     assert len({frame.get("payload", frame)["id"] for frame in beats}) == len(beats)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("env", "headers"),
+    [
+        ({VARIABLE: "30"}, {}),
+        ({}, {"prefer": "heartbeat=0.06"}),
+        ({}, {"x-stainless-read-timeout": "0.06"}),
+        ({VARIABLE: "60000"}, {"user-agent": "python-httpx/0.28", "prefer": "heartbeat=0.06"}),
+    ],
+)
+async def test_a_stream_to_a_client_that_bears_less_has_comments_in_its_silence(
+    tmp_path: Path, path: str, env: dict[str, str], headers: dict[str, str]
+) -> None:
+    async with system(tmp_path, "text: hi", env={VARIABLE: "", **env}) as running:
+        running.client.headers.update({"user-agent": "curl/8", **headers})
+        async with hearing(running, path) as stream:
+            await stream.commented(3)
+            await running.session(title="named")
+            await stream.until("session.created")
+
+    assert stream.kinds[:1] == ["server.connected"]
 
 
 def test_a_stream_beats_every_ten_seconds_where_nobody_says_otherwise() -> None:

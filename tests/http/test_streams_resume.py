@@ -68,7 +68,8 @@ async def stream(
             async for text in response.aiter_text():
                 *frames, rest = (rest + text).split("\n\n")
                 for frame in frames:
-                    told.hear(frame)
+                    if frame != ":":
+                        told.hear(frame)
 
     async with task_group() as group:
         group.start_soon(listen)

@@ -1,7 +1,7 @@
 """Streams of events: `/event` of one directory, `/global/event` of all. `Last-Event-ID` or `?after=` resumes one.
 
-Each beats every ten seconds with an event, as the peer's do, and with comments in between where answers beat more often:
-for the same reasons, read at the stream's begin.
+Each beats every ten seconds with an event, as the peer's do, and with comments in between where answers beat more
+often: for the same reasons, read when the stream begins.
 """
 
 import re
