@@ -107,7 +107,7 @@ async def _changes(root: Root, mode: Mode, context: int | None = None) -> list[C
         ran = await git.run(root.directory, *words, env=env)
     if ran.code:
         raise _untold(root, ran)
-    return sorted(_parsed(ran.out), key=lambda one: one.file)
+    return sorted(parsed(ran.out), key=lambda one: one.file)
 
 
 async def _base(root: Root, mode: Mode) -> str | None:
@@ -162,8 +162,11 @@ def _copied(index: Path, copy: Path) -> None:
         shutil.copyfile(index, copy)
 
 
-def _parsed(out: bytes) -> Sequence[Changed]:
-    """``:mode mode id id STATUS NUL path NUL`` … ``added TAB removed TAB path NUL`` … ``NUL patches``."""
+def parsed(out: bytes) -> Sequence[Changed]:
+    """What ``git diff --raw --numstat -z --patch`` tells.
+
+    ``:mode mode id id STATUS NUL path NUL`` … ``added TAB removed TAB path NUL`` … ``NUL patches``.
+    """
     statuses: list[str] = []
     counts: list[tuple[str, str, bytes]] = []
     rest = out

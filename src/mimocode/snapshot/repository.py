@@ -1,0 +1,147 @@
+"""A bare git repository of ours beside a worktree: made once, with an index for each life of the server.
+
+The index is never shared: a server that was killed may leave a git behind that still writes. Its successor begins
+with a copy, under a name of its own, so no lock is ever found stale and none is ever broken.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import to_thread
+
+from mimocode.errors import Unavailable
+from mimocode.workspace import git
+
+_INDEX = "index-"
+_CONFIG = """\
+[core]
+\trepositoryformatversion = {version}
+\tbare = false
+\tautocrlf = false
+\tsymlinks = true
+\tfilemode = true
+\tlogallrefupdates = false
+\tpreloadIndex = true
+\tfsync = loose-object,index
+\tfsyncMethod = batch
+[gc]
+\tauto = 0
+[index]
+\tversion = 4
+"""
+_SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
+_AS_THEY_ARE = "* -text -filter -ident -working-tree-encoding -eol\n"
+"""Whatever the project's attributes say: bytes go in and come out unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Theirs:
+    """What of the user's repository is read: where its objects are, its index, what it ignores besides."""
+
+    objects: Path
+    index: Path
+    exclude: Path
+    format: str
+    as_they_are: bool
+    """Whether what git has of a file is what is in the file: no line ends, no filters between them."""
+
+
+class Repository:
+    """`folder` holds the git repository of the states of `worktree`. `private` are folders that no state holds."""
+
+    def __init__(self, folder: Path, worktree: Path, *, private: Sequence[Path] = ()) -> None:
+        self.folder = folder
+        self.worktree = worktree
+        self._private = [path.relative_to(worktree) for path in private if path.is_relative_to(worktree)]
+        self._index = folder / f"{_INDEX}{secrets.token_hex(6)}"
+        self._exclude: list[str] = []
+        self._opened = False
+
+    @property
+    def index(self) -> Path:
+        return self._index
+
+    async def open(self) -> None:
+        """Makes what is not there yet. Raises `Unavailable`."""
+        if self._opened and self.folder.is_dir():
+            return
+        theirs = await self._theirs()
+        if theirs.exclude.is_file():
+            self._exclude = [f"--exclude-from={theirs.exclude}"]
+        self._exclude += [f"--exclude=/{path.as_posix()}/" for path in self._private]
+        try:
+            await to_thread.run_sync(self._make, theirs)
+        except OSError as error:
+            raise Unavailable(f"The store of snapshots {self.folder} cannot be written: {error.strerror}.") from error
+        self._opened = True
+
+    async def _theirs(self) -> Theirs:
+        words = ["--show-object-format", "--git-path", "objects", "--git-path", "index", "--git-path", "info/exclude"]
+        asked = await git.run(self.worktree, "rev-parse", *words)
+        if asked.code:
+            raise Unavailable(f"git cannot read the repository of {self.worktree}: {asked.complaint[:500]}")
+        kind, *paths = asked.out.splitlines()
+        objects, index, exclude = (self.worktree / os.fsdecode(path) for path in paths)
+        return Theirs(objects.resolve(), index, exclude, kind.decode(), await self._as_they_are(exclude))
+
+    async def _as_they_are(self, exclude: Path) -> bool:
+        if (self.folder / "HEAD").is_file():
+            return True  # it has begun: its own index goes on
+        line_ends = (await git.run(self.worktree, "config", "--get", "core.autocrlf")).text
+        named = ["--cached", "--others", "--exclude-standard", "--", ":(glob)**/.gitattributes"]
+        attributed = await git.run(self.worktree, "ls-files", "-z", *named)
+        return line_ends in ("", "false") and not attributed.out and not exclude.with_name("attributes").exists()
+
+    def _make(self, theirs: Theirs) -> None:
+        """Blocking."""
+        if not (self.folder / "HEAD").is_file():
+            self._init(theirs)
+        # Written each time: the worktree's repository may have been moved, or made anew.
+        (self.folder / "objects/info/alternates").write_bytes(os.fsencode(theirs.objects) + b"\n")
+        left = sorted(self.folder.glob(f"{_INDEX}*"), key=lambda path: path.stat().st_mtime_ns)
+        whole = [path for path in left if path.suffix != ".lock"]
+        if whole:
+            shutil.copy2(whole[-1], self._index)
+        elif theirs.as_they_are and theirs.index.is_file():
+            # What the user has checked in is known to git already: it need not be read again.
+            shutil.copyfile(theirs.index, self._index)
+        for path in left:
+            path.unlink(missing_ok=True)
+        (self.folder / "used").touch()
+
+    def _init(self, theirs: Theirs) -> None:
+        """Whole or not at all: made beside, then renamed."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        making = self.folder.with_name(f"{self.folder.name}.{secrets.token_hex(6)}")
+        for name in ("objects/info", "objects/pack", "refs/heads", "info"):
+            (making / name).mkdir(parents=True)
+        sha256 = theirs.format == "sha256"
+        (making / "config").write_text(_CONFIG.format(version=int(sha256)) + (_SHA256 if sha256 else ""))
+        (making / "info/attributes").write_text(_AS_THEY_ARE)
+        (making / "worktree").write_bytes(os.fsencode(self.worktree))
+        (making / "HEAD").write_text("ref: refs/heads/none\n")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        making.rename(self.folder)
+
+    async def run(self, *words: str, feed: bytes = b"") -> git.Ran:
+        """Runs git on this repository, with the worktree as its directory."""
+        env = {
+            "GIT_DIR": str(self.folder),
+            "GIT_WORK_TREE": str(self.worktree),
+            "GIT_INDEX_FILE": str(self._index),
+            "GIT_LITERAL_PATHSPECS": "1",
+        }
+        return await git.run(self.worktree, "-c", "core.untrackedCache=false", *words, feed=feed, env=env)
+
+    async def changed(self) -> git.Ran:
+        """Names of files that differ from the index, NUL after each: ``? `` before new ones, ``C ``, ``R `` …"""
+        words = ["ls-files", "-z", "-t", "--modified", "--others", "--exclude-standard"]
+        return await self.run(*words, *self._exclude)
+
+    async def begin_again(self) -> None:
+        """Without an index: the next state reads every file."""
+        await to_thread.run_sync(lambda: self._index.unlink(missing_ok=True))

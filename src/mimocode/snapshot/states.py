@@ -1,0 +1,183 @@
+"""The states of a worktree's files: taken, compared, gone back to. One at a time in each worktree."""
+
+import logging
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from mimocode.errors import Unavailable
+from mimocode.wire.message import FileDiff
+from mimocode.workspace import git, vcs
+
+from . import keeping
+from .repository import Repository
+
+_log = logging.getLogger(__name__)
+
+MOST_NEW_BYTES: Final = 2 * 1024 * 1024
+"""A new file that is larger is in no state, as for the reference server."""
+
+MOST_PATCH_CHARS: Final = 200_000
+"""A file's patch that is longer is left out of what clients are shown; its lines are counted."""
+
+_AT_ONCE: Final = 5_000
+_MOST_NAMED: Final = 1_000
+"""So many paths fit into a command line; of more, all files are compared."""
+
+_COMPARED = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all")
+
+
+class States:
+    """The states of one worktree. A state is named by the hash of a git tree."""
+
+    def __init__(self, repository: Repository) -> None:
+        self.repository = repository
+        self._lock = anyio.Lock()
+        self._tree: str | None = None
+
+    @property
+    def worktree(self) -> Path:
+        return self.repository.worktree
+
+    async def take(self) -> str:
+        """The state that the files are in now. Raises `Unavailable`."""
+        async with self._lock:
+            return await self._take()
+
+    async def _take(self) -> str:
+        await self.repository.open()
+        listed = await self.repository.changed()
+        if listed.code and listed.code != 127:
+            # An index that a power cut left half written, say: everything is read again.
+            _log.info("snapshots begin again", extra={"store": str(self.repository.folder), "reason": listed.complaint})
+            await self.repository.begin_again()
+            self._tree, listed = None, await self.repository.changed()
+        self._must(listed)
+        names = await to_thread.run_sync(self._worth_keeping, listed.out)
+        if not names and self._tree is not None:
+            await to_thread.run_sync(keeping.note, self.repository.folder, self._tree)
+            return self._tree
+        self._tree = None
+        for start in range(0, len(names), _AT_ONCE):
+            feed = b"\0".join(names[start : start + _AT_ONCE]) + b"\0"
+            words = ["--add", "--remove", "--replace", "-z", "--stdin"]
+            self._must(await self.repository.run("update-index", *words, feed=feed))
+        written = await self.repository.run("write-tree", "--missing-ok")
+        self._must(written)
+        self._tree = written.text
+        await to_thread.run_sync(keeping.note, self.repository.folder, self._tree)
+        return self._tree
+
+    def _worth_keeping(self, listed: bytes) -> list[bytes]:
+        """Blocking."""
+        names: dict[bytes, None] = {}
+        for record in listed.split(b"\0"):
+            kind, _, name = record.partition(b" ")
+            if name and (kind != b"?" or self._is_kept(name)):
+                names[name] = None
+        return list(names)
+
+    def _is_kept(self, name: bytes) -> bool:
+        """Whether a new file is: neither too large, nor another repository, nor one that cannot be read."""
+        path = os.path.join(os.fsencode(self.worktree), name)
+        try:
+            found = os.lstat(path)
+        except OSError:
+            return False
+        if stat.S_ISLNK(found.st_mode):
+            return True
+        return stat.S_ISREG(found.st_mode) and found.st_size <= MOST_NEW_BYTES and os.access(path, os.R_OK)
+
+    async def tidy(self) -> None:
+        """Drops what need not be kept, and packs the rest. Beside everything else. Raises `Unavailable`."""
+        await self.repository.open()
+        await keeping.tidy(self.repository)
+
+    async def changed(self, before: str, after: str) -> list[Path]:
+        """The files that differ between two states. Raises `Unavailable`."""
+        if before == after:
+            return []
+        words = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after]
+        found = await self.repository.run(*words)
+        self._must(found, before, after)
+        return [self.worktree / os.fsdecode(name) for name in found.out.split(b"\0") if name]
+
+    async def diff(self, before: str, after: str, files: Sequence[Path] = ()) -> list[FileDiff]:
+        """What differs in `files` (or in all of them) from one state to another, by name. Raises `Unavailable`."""
+        if before == after:
+            return []
+        names = [os.fspath(path.relative_to(self.worktree)) for path in files if path.is_relative_to(self.worktree)]
+        paths = ["--", *names] if 0 < len(names) <= _MOST_NAMED else []
+        shown = ["--raw", "--numstat", "-z", "--patch", *_COMPARED]
+        found = await self.repository.run("diff-tree", "-r", *shown, before, after, *paths)
+        self._must(found, before, after)
+        return [
+            FileDiff(
+                file=one.file,
+                patch=one.patch if len(one.patch) <= MOST_PATCH_CHARS else "",
+                additions=one.additions,
+                deletions=one.deletions,
+                status=one.status,
+            )
+            for one in vcs.parsed(found.out)
+        ]
+
+    async def put_back(self, wanted: Mapping[Path, str]) -> None:
+        """Makes each file what it is in a state; one that is not in it is removed. Others are not touched.
+
+        Raises `Unavailable`: for a state that is gone before anything was changed.
+        """
+        of_state: dict[str, list[bytes]] = {}
+        for path, state in wanted.items():
+            if path.is_relative_to(self.worktree):
+                of_state.setdefault(state, []).append(os.fsencode(path.relative_to(self.worktree)))
+        async with self._lock:
+            await self.repository.open()
+            there = {state: await self._names(state) for state in of_state}
+            for state, names in of_state.items():
+                gone = [name for name in names if name not in there[state]]
+                await to_thread.run_sync(self._remove, gone)
+                if kept := [name for name in names if name in there[state]]:
+                    await self._check_out(state, kept)
+            self._tree = None
+
+    async def _names(self, state: str) -> frozenset[bytes]:
+        found = await self.repository.run("ls-tree", "-r", "-z", "--name-only", state)
+        self._must(found, state)
+        return frozenset(found.out.split(b"\0"))
+
+    def _remove(self, names: Sequence[bytes]) -> None:
+        """Blocking. Never through a symlink: what it leads to is nobody's here."""
+        root = os.fsencode(self.worktree)
+        for name in names:
+            path = os.path.join(root, name)
+            folder = os.path.dirname(path)
+            if os.path.realpath(folder) == os.path.join(os.path.realpath(root), os.path.dirname(name)).rstrip(b"/"):
+                try:
+                    os.unlink(path)
+                except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                    continue  # it is not there, which is what was wanted
+                except OSError as error:
+                    raise Unavailable(f"{os.fsdecode(path)} cannot be removed: {error.strerror}.") from error
+
+    async def _check_out(self, state: str, names: Sequence[bytes]) -> None:
+        feed = b"\0".join(names) + b"\0"
+        words = ["checkout", "--quiet", state, "--pathspec-from-file=-", "--pathspec-file-nul"]
+        done = await self.repository.run(*words, feed=feed)
+        if done.code:
+            raise Unavailable(f"Files cannot be put back in {self.worktree}: {done.complaint[:1000]}")
+
+    def _must(self, ran: git.Ran, *states: str) -> None:
+        if not ran.code:
+            return
+        if states and ran.code != 127:
+            raise Unavailable(
+                f"The snapshot {' or '.join(states)} of {self.worktree} is not there any more: they are kept for "
+                f"{keeping.DAYS} days. git says: {ran.complaint[:500]}"
+            )
+        raise Unavailable(f"No snapshot of {self.worktree} can be taken: {ran.complaint[:1000] or ran.code}")
