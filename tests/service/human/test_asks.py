@@ -12,8 +12,7 @@ from mimocode.session.journal import Journal
 from mimocode.turn.ports import Place
 from mimocode.wire import event
 from mimocode.wire.ask import PermissionReply, PermissionRequest, QuestionReply
-
-from .conftest import COLOUR, HERE, Desk, call, opened, question
+from support.desk import COLOUR, HERE, Desk, call, opened, question
 
 RED = QuestionReply(answers=[["Red"]])
 

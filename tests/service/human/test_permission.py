@@ -11,8 +11,7 @@ from mimocode.errors import NotFound, Rejected, ToolFailed
 from mimocode.turn.ports import Call, Need
 from mimocode.wire import event
 from mimocode.wire.ask import Action, PermissionReply, Rule
-
-from .conftest import Desk, call, opened
+from support.desk import Desk, call, opened
 
 ONCE, ALWAYS, REJECT = (PermissionReply(reply=reply) for reply in ("once", "always", "reject"))
 

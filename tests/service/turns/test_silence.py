@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
@@ -46,7 +47,8 @@ async def test_a_stream_that_falls_silent_is_told_and_tried_again(
         async with system(tmp_path, config=config, env=env, clock=Patient()) as running:
             session = await running.session()
 
-            answer = await running.prompt(session)
+            with anyio.fail_after(60):
+                answer = await running.prompt(session)
 
             silent = [status["message"] for status in statuses(running, "busy") if "message" in status]
             again = statuses(running, "retry")
@@ -63,7 +65,8 @@ async def test_a_model_that_is_always_silent_is_asked_so_often_and_no_more(tmp_p
         async with system(tmp_path, config=local_model(server), env=env, clock=Patient()) as running:
             session = await running.session()
 
-            answer = await running.prompt(session)
+            with anyio.fail_after(60):
+                answer = await running.prompt(session)
 
             asked = len(server.turns)
     assert answer["info"]["error"] == IsPartialDict(name="APIError", data=IsPartialDict(isRetryable=True))
@@ -77,7 +80,8 @@ async def test_a_model_that_never_begins_to_answer_is_tried_again(tmp_path: Path
     with ModelServer(late) as server:
         env = {"MIMOCODE_STALL_TIMEOUT_MS": "1500"}
         async with system(tmp_path, config=local_model(server), env=env, clock=Patient()) as running:
-            answer = await running.prompt(await running.session())
+            with anyio.fail_after(60):
+                answer = await running.prompt(await running.session())
 
             again = statuses(running, "retry")
     assert again[0] == IsPartialDict(type="retry", attempt=1)
