@@ -24,6 +24,7 @@ from mimocode.llm.registry import Registry
 from mimocode.session.instance import Instance
 from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
+from mimocode.session.mending import Mending
 from mimocode.session.runner import Runner
 from mimocode.session.sessions import Sessions
 from mimocode.session.stalls import Stalls
@@ -250,7 +251,8 @@ async def open_app(
             when_busy=places.when_busy,
         )
         try:
-            async with lanes.open(Stalls(lanes, sessions, after_s=places.stall_notice_s).watch):
+            beside = [Mending(file, runner).watch] if resume else []
+            async with lanes.open(*beside, Stalls(lanes, sessions, after_s=places.stall_notice_s).watch):
                 if resume and (resumed := await runner.resume()):
                     _log.info("turns go on where they were left", extra={"turns": resumed})
                 yield App(

@@ -1,5 +1,6 @@
 """Files that are looked at and not changed, whoever else has them open."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Generator
@@ -18,11 +19,20 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
 
     Raises `sqlite3.Error` at the first use of a file that cannot be opened.
     """
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    frozen = "&immutable=1" if _is_frozen(path) else ""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{frozen}", uri=True, isolation_level=None)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _is_frozen(path: Path) -> bool:
+    """Whether nobody can change it: SQLite wants to be told so where it cannot put its locks beside the file."""
+    log = path.with_name(f"{path.name}-wal")
+    if not path.exists() or (log.exists() and log.stat().st_size):
+        return False
+    return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
 
 
 def quick_check(connection: sqlite3.Connection, *, within_s: float | None = None) -> str | None:

@@ -81,6 +81,7 @@ class SqliteFile:
         self._seq = 0
         self._full = False
         self._open = False
+        self._refusal = asyncio.Event()
 
     async def __aenter__(self) -> "SqliteFile":
         """Raises `Unavailable` when the file cannot be opened, or is damaged."""
@@ -155,6 +156,8 @@ class SqliteFile:
 
         def settle(result: _Result) -> None:
             if isinstance(result, Exception):
+                if isinstance(result, sqlite3.OperationalError):
+                    self._refusal.set()
                 if not outcome.done():
                     outcome.set_exception(refused(self.path, "written", result))
                 return
@@ -168,6 +171,11 @@ class SqliteFile:
 
         self._queue.put(_Write(ops, durable, lambda result: _hand_over(loop, settle, result)))
         return await outcome
+
+    async def write_refused(self) -> None:
+        """Waits until the disk refuses a write, if it has not since this was waited for last."""
+        await self._refusal.wait()
+        self._refusal.clear()
 
     def _run(self) -> None:
         while (first := self._next()) is not None:

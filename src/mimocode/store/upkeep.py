@@ -32,14 +32,18 @@ def back_up(path: Path, target: Path, *, replace: bool = False) -> Report:
     _must_be_another(path, target)
     try:
         with draft(target, replace=replace) as copy:
-            with reading(path) as source, closing(sqlite3.connect(copy, isolation_level=None)) as connection:
-                source.backup(connection)
-                # Without a log beside it, so that one file is all of it.
-                connection.execute("PRAGMA journal_mode=DELETE")
-                _mark(connection)
+            try:
+                with reading(path) as source, closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+                    source.backup(connection)
+                    # Without a log beside it, so that one file is all of it.
+                    connection.execute("PRAGMA journal_mode=DELETE")
+                    _mark(connection)
+            finally:
+                # A disk that became full in the middle leaves it.
+                copy.with_name(f"{copy.name}-journal").unlink(missing_ok=True)
             return sound(copy)
     except sqlite3.Error as error:
-        raise refused(path, "backed up", error) from error
+        raise refused(path, f"backed up to {target}", error) from error
 
 
 def _must_be_another(path: Path, target: Path) -> None:
