@@ -230,3 +230,28 @@ def why(
     from .why import told
 
     _do(attach, password, directory, lambda mimo: told(mimo, id, json=json))
+
+
+def doctor(
+    *,
+    through: Annotated[
+        str | None, typer.Option(metavar="URL", help="Measure the way to the server at this URL, proxies and all.")
+    ] = None,
+    up_to: Annotated[
+        float, typer.Option(min=0, max=900, metavar="SECONDS", help="Look for timers up to so long; 0: not at all.")
+    ] = 75.0,
+    lines: Annotated[
+        str | None, typer.Option(metavar="PROXY", help="Print what to set for this proxy, or for all of them.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no provider whether it is there.")] = False,
+    json: Json = False,
+    password: Password = None,
+) -> None:
+    """Check this installation, and measure the way to a server: what cuts, holds back or swallows a waiting answer."""
+
+    async def main() -> int:
+        from .doctor import Asked, run
+
+        return await run(Asked(through, password, up_to, lines, offline, json))
+
+    conclude_in_loop(main)

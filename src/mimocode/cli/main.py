@@ -66,6 +66,7 @@ def serve(
 app.command()(run)
 app.command()(commands.models)
 app.command()(commands.why)
+app.command()(commands.doctor)
 app.add_typer(commands.session, name="session")
 app.add_typer(commands.question, name="question")
 app.add_typer(commands.permission, name="permission")

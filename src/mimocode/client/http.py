@@ -50,7 +50,7 @@ class Http:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # A proxy named in the environment is not asked for this machine itself.
             trust_env=not is_loopback(self.url),
-            verify=_trust() if self.url.startswith("https:") else False,
+            verify=trust() if self.url.startswith("https:") else False,
         )
         return self
 
@@ -168,7 +168,7 @@ def _harmless(method: str, error: Exception) -> bool:
     return method == "GET" or isinstance(error, Unavailable) or cause in ("ConnectError", "ConnectTimeout")
 
 
-def _trust() -> Any:
+def trust() -> Any:
     """TLS by the system's certificates, so that a company's own authority works."""
     import ssl
 

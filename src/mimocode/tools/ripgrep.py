@@ -47,7 +47,7 @@ class Ripgrep:
 
         Raises `ToolFailed` if it cannot be started.
         """
-        command = [str(self._binary or _installed()), *_COMMON, *arguments]
+        command = [str(self._binary or installed()), *_COMMON, *arguments]
         complaint = bytearray()
         stopped = False
         code = 2
@@ -95,7 +95,8 @@ async def _gather(stream: ByteReceiveStream, into: bytearray) -> None:
 
 
 @cache
-def _installed() -> str:
+def installed() -> str:
+    """Where ripgrep is. Raises `ToolFailed` if it is nowhere."""
     beside = Path(sysconfig.get_path("scripts")) / "rg"
     found = str(beside) if beside.exists() else shutil.which("rg")
     if found is None:
