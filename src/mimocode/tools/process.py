@@ -1,8 +1,8 @@
 """Runs a command in a process group of its own, which ends with it.
 
 The group is ended (TERM, a short grace, KILL) when the command runs out of time or its run is cancelled, also if this
-process dies: a small guard outside the group sees its pipe close. Output is read from one pipe, so what the command
-and its children write stays in order.
+process dies: a small guard outside the group sees its pipe close. What has left the group is ended with it (`strays`).
+Output is read from one pipe, so what the command and its children write stays in order.
 
 Processes are started by the standard library and not by the event loop: uvloop leaves copies of the pipe open in them,
 so that nobody could tell whether the output is still held.
@@ -24,6 +24,8 @@ from anyio import to_thread
 
 from mimocode.errors import ToolFailed
 
+from . import strays
+
 Process = Popen[bytes]
 
 GRACE_S = 0.5
@@ -34,7 +36,6 @@ _KILLED_S = 5.0
 _POLL_S = 0.02
 _CHUNK = 64 * 1024
 _LARGEST_PIPE = 1024 * 1024
-_GUARD = 'read -r _ || kill -s KILL -- "-$0"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +61,19 @@ async def run_group(
 
     `started` is told the group's id before any output comes.
 
-    What has left the group's session and does not hold the output (a daemon) is not followed.
+    What it has left in the background by its own end, and does not hold the output, goes on.
     """
+    mark = strays.new_mark()
     reading, writing = os.pipe()
     try:
         os.set_blocking(reading, False)
         try:
-            process = _started(argv, stdin=DEVNULL, output=writing, directory=directory, environ=environ)
+            process = _started(
+                argv, stdin=DEVNULL, output=writing, directory=directory, environ=strays.marked(environ, mark)
+            )
         finally:
             os.close(writing)
-        async with _reaped(process), _guarded(process.pid), _ended(process) as spare:
+        async with _reaped(process), _guarded(process.pid, mark), _ended(process, mark) as spare:
             started(process.pid)
             with anyio.move_on_after(timeout_s):
                 held = await _until_exit(process, reading, sink)
@@ -178,8 +182,8 @@ async def _reaped(process: Process) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _ended(process: Process) -> AsyncGenerator[Callable[[], None]]:
-    """Ends the group on the way out, unless the callable it gives was called."""
+async def _ended(process: Process, mark: str) -> AsyncGenerator[Callable[[], None]]:
+    """Ends the group and its strays on the way out, unless the callable it gives was called."""
     spared = False
 
     def spare() -> None:
@@ -191,20 +195,37 @@ async def _ended(process: Process) -> AsyncGenerator[Callable[[], None]]:
     finally:
         if not spared:
             with anyio.CancelScope(shield=True):
-                await _end(process)
+                await _end(process, mark)
 
 
-async def _end(process: Process) -> None:
-    if not _signal(process.pid, signal.SIGTERM):
-        return
-    for _ in range(round(GRACE_S / _POLL_S)):  # nobody tells when a group has ended
-        process.poll()
-        if not _signal(process.pid, 0):
-            break
-        await anyio.sleep(_POLL_S)
-    _signal(process.pid, signal.SIGKILL)
-    with anyio.move_on_after(_KILLED_S):
-        await _exited(process)
+async def _end(process: Process, mark: str) -> None:
+    left = await to_thread.run_sync(strays.found, mark)
+    strays.tell([pid for pid in left if not _in_group(pid, process.pid)], signal.SIGTERM)
+    if _signal(process.pid, signal.SIGTERM) or left:
+        for _ in range(round(GRACE_S / _POLL_S)):  # nobody tells when a group has ended
+            process.poll()
+            if not _signal(process.pid, 0) and not any(_lives(pid) for pid in left):
+                break
+            await anyio.sleep(_POLL_S)
+        _signal(process.pid, signal.SIGKILL)
+        with anyio.move_on_after(_KILLED_S):
+            await _exited(process)
+    await to_thread.run_sync(strays.kill, mark)
+
+
+def _in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group
+    except ProcessLookupError:
+        return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _signal(group: int, number: int) -> bool:
@@ -223,9 +244,10 @@ def _shell_code(returncode: int | None) -> int | None:
 
 
 @asynccontextmanager
-async def _guarded(group: int) -> AsyncGenerator[None]:
-    """Meanwhile a tiny shell outside the group waits for a line from us; our death instead makes it kill the group."""
-    guard = _started(["/bin/sh", "-c", _GUARD, str(group)], stdin=PIPE, output=DEVNULL, directory=Path("/"), environ={})
+async def _guarded(group: int, mark: str) -> AsyncGenerator[None]:
+    """Meanwhile a tiny shell outside the group waits for a line from us; our death instead makes it kill them all."""
+    argv = ["/bin/sh", "-c", strays.GUARD, str(group), mark]
+    guard = _started(argv, stdin=PIPE, output=DEVNULL, directory=Path("/"), environ={})
     try:
         yield
     finally:
