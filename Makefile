@@ -1,7 +1,7 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+ and the package registries, nothing else.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup demo demo-real test contract crash bench check format clean
+.PHONY: setup demo demo-real test contract crash survival bench check format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,10 @@ contract: setup
 # kill -9, N times, and what became of every turn. The seed of a failure is printed; SEED=… kills there again.
 crash: setup
 	PYTHONPATH=tests:. $(BIN)/python -m tests.crash $(or $(N),100) $(if $(SEED),--seed $(SEED))
+
+# Every client through every proxy, about ten minutes; writes docs/survival.md. ONLY="nginx httpx" runs some of it.
+survival: setup
+	PYTHONPATH=tests:. $(BIN)/python -m tests.survival $(if $(ONLY),--only $(ONLY))
 
 # Beside the peer, in one run; writes bench/RESULTS.md.
 bench: setup

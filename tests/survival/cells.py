@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ BEAT_MS = 200
 THINKS_S = 9.0
 """How long the person takes: three timers."""
 AT_ONCE = 16
+_FEW = 4
 _RIGHT = "Tool said: User has answered your questions"
 _MODEL_CALLS = 2
 
@@ -195,20 +196,29 @@ def _server(name: str, scratch: Path, model: ModelServer) -> Any:
 
 
 async def outcomes(
-    scratch: Path, cells: Sequence[Cell], *, at_once: int = AT_ONCE, told: Callable[[Cell, Outcome], None] | None = None
+    scratch: Path,
+    cells: Sequence[Cell],
+    *,
+    at_once: int = AT_ONCE,
+    fits: Callable[[Cell, Outcome], bool] = lambda cell, outcome: True,
+    told: Callable[[Cell, Outcome], None] = lambda cell, outcome: None,
 ) -> dict[Cell, Outcome]:
-    """Runs the cells side by side, that many at a time."""
+    """Runs the cells side by side, that many at a time. One that does not fit runs once more, with few beside it."""
     found: dict[Cell, Outcome] = {}
-    limiter = anyio.CapacityLimiter(at_once)
 
-    async def one(lab: Lab, cell: Cell) -> None:
+    async def one(lab: Lab, cell: Cell, limiter: anyio.CapacityLimiter) -> None:
         async with limiter:
             found[cell] = await lab.outcome(cell)
-        if told is not None:
-            told(cell, found[cell])
+        told(cell, found[cell])
 
     async with standing(scratch, cells) as lab:
-        async with anyio.create_task_group() as group:
-            for cell in cells:
-                group.start_soon(one, lab, cell)
+        for wanted, beside in ((lambda: list(cells), at_once), (lambda: _unfit(found, fits), _FEW)):
+            limiter = anyio.CapacityLimiter(beside)
+            async with anyio.create_task_group() as group:
+                for cell in wanted():
+                    group.start_soon(one, lab, cell, limiter)
     return {cell: found[cell] for cell in cells}
+
+
+def _unfit(found: Mapping[Cell, Outcome], fits: Callable[[Cell, Outcome], bool]) -> list[Cell]:
+    return [cell for cell, outcome in found.items() if not fits(cell, outcome)]
