@@ -4,9 +4,14 @@
 without a behaviour. Where `ours` is set the test asserts both sides, each against its own server.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from support.programs import ROOT
+
+CONTRACT = ROOT / "contract"
 
 F = TypeVar("F", bound=Callable[..., object])
 PROVES = "__proves__"
@@ -72,20 +77,22 @@ TURNS = [
     Behaviour("turn.shell", "POST shell runs a command and answers a message with one completed bash part"),
     Behaviour("message.list", "oldest first; limit gives the newest, x-next-cursor and Link lead to the ones before"),
     Behaviour("message.get", "one message with its parts; 404 for an unknown one"),
+    Behaviour("turn.summarize", "POST summarize answers true; the session then has a summary, and tells of it"),
+    Behaviour("message.remove", "a message, or a part of it, is removed, and its event told"),
     Behaviour("message.ids", "message and part ids rise with time"),
 ]
 
 ONE_BUSY = "busy once for each model call: opencode repeats it between steps and before idle, which tells nothing"
-NO_PATCH = "no patch part: there are no snapshots yet"
+PATCH_BESIDE = "the patch part comes beside the next step: no model call waits for it"
 ERROR_FIRST = "the message is complete before session.error and idle: what is told is stored, and idle comes last"
 
 ORDER = [
     Behaviour("order.plain", "events of a plain turn", "run-plain", ours=ONE_BUSY),
     Behaviour("order.think", "reasoning starts, streams and ends before text", "run-think", ours=ONE_BUSY),
-    Behaviour("order.tools", "events of a turn of six steps, five with a tool", "run-tools", ours=NO_PATCH),
-    Behaviour("order.edit", "events of a turn that edits a file", "run-edit", ours=NO_PATCH),
+    Behaviour("order.tools", "events of a turn of six steps, five with a tool", "run-tools", ours=PATCH_BESIDE),
+    Behaviour("order.edit", "events of a turn that edits a file", "run-edit", ours=PATCH_BESIDE),
     Behaviour("order.ask-reject", "a rejected permission ends the turn without a further model call", "run-bash-ask"),
-    Behaviour("order.ask-once", "an allowed permission lets the call go on", "run-bash-ask-auto", ours=NO_PATCH),
+    Behaviour("order.ask-once", "an allowed permission lets the call go on", "run-bash-ask-auto", ours=PATCH_BESIDE),
     Behaviour(
         "order.denied-tool",
         "a call of a tool that is not offered becomes a completed call of `invalid`",
@@ -186,28 +193,134 @@ CATALOG = [
     Behaviour("boot.rest", "what a terminal asks at boot beside these is answered in its documented shape"),
 ]
 
-BEHAVIOURS = [*SESSIONS, *TURNS, *ORDER, *ASKS, *STREAMS, *ERRORS, *CATALOG]
+CONTENT = "all of it: a client that writes back what it read must not lose the last line"
+OUTSIDE = "400 that names the path: the fault is the caller's"
 
-PLANNED = {
-    "GET /experimental/capabilities",
-    "GET /experimental/console",
-    "GET /experimental/resource",
-    "GET /experimental/workspace",
-    "GET /formatter",
-    "GET /lsp",
-    "GET /mcp",
-    "GET /provider/auth",
-    "GET /vcs",
-    "GET /api/location",
-    "GET /api/agent",
-    "GET /api/model",
-    "GET /api/provider",
-    "GET /api/integration",
-    "GET /api/reference",
-    "GET /api/command",
-    "GET /api/skill",
-}
-"""Operations that clients call, tolerate the absence of, and that we do not have yet: they answer 404 JSON.
+FILES = [
+    Behaviour("file.list", "GET /file lists a directory, directories first and ending in `/`, with what git ignores"),
+    Behaviour("file.content", "text as it is, trimmed; base64 and a mime type of what is no text", ours=CONTENT),
+    Behaviour("file.outside", "500 for a path that leads out of the project", ours=OUTSIDE),
+    Behaviour("file.missing", "an empty text for a file that is not there, 500 for a directory", ours=OUTSIDE),
+    Behaviour(
+        "file.status",
+        "GET /file/status is always empty",
+        ours="what differs from the last commit: the document promises it",
+    ),
+    Behaviour("find.text", "GET /find gives ripgrep's matches with their place in the line"),
+    Behaviour("find.pattern", "500 for a pattern that is no regular expression", ours="400 with ripgrep's words"),
+    Behaviour("find.files", "GET /find/file finds paths by their letters, directories ending in `/`, `type` narrows"),
+    Behaviour("find.symbols", "no symbols without a language server"),
+]
+
+VCS = [
+    Behaviour("vcs.info", "the branch and the default branch"),
+    Behaviour("vcs.status", "changed and new files with their counts of lines"),
+    Behaviour("vcs.diff", "mode=git gives a patch for each changed and new file, with `context` lines"),
+    Behaviour("vcs.diff.branch", "mode=branch is empty on the default branch, and has what a branch did elsewhere"),
+    Behaviour("vcs.diff.raw", "all of it as one text/x-diff"),
+    Behaviour("vcs.apply", "applies a patch; 400 VcsApplyError `not-clean` for one that does not fit"),
+    Behaviour(
+        "vcs.none",
+        "outside a repository the branches are null and nothing differs",
+        ours="the branches are left out, as the document has them: null is not in it",
+    ),
+]
+
+TERMINALS = [
+    Behaviour("tui.prompt", "append-prompt tells tui.prompt.append; submit and clear tell tui.command.execute"),
+    Behaviour(
+        "tui.open",
+        "open-* tell the commands help.show, session.list and model.list; open-themes opens the sessions",
+        ours="open-themes tells theme.switch",
+    ),
+    Behaviour(
+        "tui.command",
+        "older names of commands are told as the newer ones; a command it does not know is told without its name",
+        ours="told by the name that was given: terminals have commands that the server has not heard of",
+    ),
+    Behaviour("tui.toast", "tui.toast.show is told with a duration of 5000 ms unless another is given"),
+    Behaviour("tui.select", "tui.session.select is told; 404 for a session that is not there"),
+    Behaviour("tui.publish", "one of the four events is told as it stands; 400 for another"),
+    Behaviour("tui.control.response", "control/response answers true"),
+    Behaviour(
+        "tui.control.next",
+        "control/next waits, and nothing that a client can do ever wakes it",
+        ours="it gives the next request made of terminals: it is what the path is for",
+    ),
+]
+
+SHARES = [
+    Behaviour(
+        "session.share",
+        "POST share uploads the session, and answers 200 without a url where sharing is off",
+        ours="a file of this machine, `share.url` its file:// address, gone with DELETE: nothing is sent anywhere",
+    ),
+    Behaviour(
+        "session.revert", "revert hides a prompt and all after it and takes its files back; unrevert undoes that"
+    ),
+    Behaviour("session.diff", "GET diff is empty while nothing was changed"),
+    Behaviour("session.init", "POST init runs the command init under that messageID, and answers true"),
+    Behaviour("command.executed", "command.executed names the command, its arguments and the last message"),
+    Behaviour("instance.dispose", "answers true; server.instance.disposed is told"),
+    Behaviour("global.dispose", "answers true"),
+    Behaviour("session.everywhere", "GET /experimental/session lists sessions of all projects with their project"),
+    Behaviour("project.directories", "a project's worktree; nothing for one that is unknown"),
+    Behaviour("log", "POST /log answers true; 400 without a level"),
+    Behaviour(
+        "config.global", "GET /global/config is the configuration of all directories", ours="of the server's own"
+    ),
+]
+
+SECOND = [
+    Behaviour("api.location", "GET /api/location: location[directory] names the directory, else the server's own"),
+    Behaviour("api.catalogue", "agents, models, providers, commands under their location", ours="never with a key"),
+    Behaviour("api.provider", "404 ProviderNotFoundError for one that is not there"),
+    Behaviour("api.none", "integrations, references, skills, terminals: lists under their location", ours="empty"),
+    Behaviour("api.fs", "list, find and read a project's files"),
+    Behaviour("api.fs.outside", "500 for a path that leads out of the project", ours="400 InvalidRequestError"),
+    Behaviour("api.session", "a session of /session is one of /api/session too, in other words"),
+    Behaviour("api.session.unknown", "404 SessionNotFoundError"),
+    Behaviour("api.asks", "a question is listed and answered by session, with 204"),
+    Behaviour("api.query", "400 InvalidRequestError names a missing query"),
+    Behaviour("api.health", "GET /api/health says healthy"),
+    Behaviour(
+        "api.session.switch",
+        "POST agent and model change who answers next: it is the other engine that reads them",
+        ours="the session itself is changed",
+    ),
+    Behaviour("api.session.interrupt", "204, also when it is idle"),
+]
+
+SURFACE = [
+    Behaviour(
+        "surface.lists",
+        "opencode answers every operation of its document, some with a page or 500",
+        ours="each operation is in one list of contract/surface.json, and answers as its list says",
+    ),
+]
+
+BEHAVIOURS = [
+    *SESSIONS,
+    *TURNS,
+    *ORDER,
+    *ASKS,
+    *STREAMS,
+    *ERRORS,
+    *CATALOG,
+    *FILES,
+    *VCS,
+    *TERMINALS,
+    *SHARES,
+    *SECOND,
+    *SURFACE,
+]
+
+SURFACE_LISTS: dict[str, Any] = json.loads((CONTRACT / "surface.json").read_text())
+"""Every operation of the document in one of three lists: `works` (by the behaviour that a test proves), `none` (there
+is none of it, and the answer says so: `[]`, `{}` … or 501 with the reason), `planned` (501 until it is there)."""
+
+PLANNED: frozenset[str] = frozenset(SURFACE_LISTS["planned"])
+"""Operations that clients call, tolerate the absence of, and that we do not have yet.
 
 A test that comes upon one of them is an expected failure; one that is there after all must leave this list.
 """

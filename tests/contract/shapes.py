@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jsonschema import Draft202012Validator, ValidationError
-
-from support.programs import ROOT
-
-CONTRACT = ROOT / "contract"
+from tests.contract.behaviours import CONTRACT
 
 UNDOCUMENTED = {
     ("POST", "/session/{sessionID}/prompt_async", 204): "the document says nothing of its empty answer",
+    ("GET", "/api/integration/{integrationID}", 200): "opencode's data is null for one that is not there",
 }
 """Answers that opencode itself gives and its document leaves out."""
 

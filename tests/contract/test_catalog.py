@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.contract.behaviours import PLANNED, proves
+from tests.contract.behaviours import proves
 from tests.contract.talk import Talk
 
 
@@ -104,15 +104,3 @@ async def test_a_server_says_that_it_is_well(talk: Talk) -> None:
 @proves("boot.rest")
 async def test_the_rest_of_the_boot_is_answered_as_documented(talk: Talk, path: str) -> None:
     await talk.call("GET", path)
-
-
-@pytest.mark.parametrize("planned", sorted(PLANNED))
-@proves("boot.rest")
-async def test_what_is_planned_says_that_it_is_not_there(talk: Talk, planned: str) -> None:
-    if talk.with_peer:
-        pytest.skip("opencode has all of them")
-    method, _, template = planned.partition(" ")
-
-    answer = await talk.raw(method, template.replace("{sessionID}", await talk.session()))
-
-    assert (answer.status_code, answer.json()["name"]) == (404, "NotFoundError"), f"take {planned} off the list"
