@@ -17,6 +17,7 @@ from mimocode.turn.ports import Clock
 from mimocode.wire.base import JsonObject
 
 from .bridge import bridged
+from .turning import turning
 
 QUESTION = """
 call: question {"questions": [{"question": "Which colour?", "header": "Colour", "options": \
@@ -135,7 +136,7 @@ async def system(
     project = scratch / "project"
     project.mkdir(parents=True, exist_ok=True)
     told = {**environment(scratch / "home", project, script, config or {}), **(env or {})}
-    async with open_app(told, resume=resume, clock=clock) as app:
+    async with turning(), open_app(told, resume=resume, clock=clock) as app:
         async with bridged(asgi(app, password=None), base_url="http://127.0.0.1") as client:
             client.headers["x-opencode-directory"] = str(project)
             events = Told()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -15,7 +16,7 @@ from mimocode.asgi.ticker import Ticker
 from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
 from mimocode.errors import MimoError
 
-from . import errors, openapi
+from . import errors, openapi, watchdog
 from .guard import Guard
 from .routes import (
     api_catalog,
@@ -29,6 +30,7 @@ from .routes import (
     init,
     instance,
     message,
+    probe,
     project,
     recovery,
     session,
@@ -42,6 +44,7 @@ ROUTES = (
     message,
     share,
     recovery,
+    probe,
     ask,
     config,
     project,
@@ -96,12 +99,20 @@ class _Raw:
 async def _doc(request: Request) -> JSONResponse:
     state = request.app.state
     if not hasattr(state, "document"):
-        state.document = openapi.document(request.app)
+        state.document = await to_thread.run_sync(openapi.document, request.app)  # half a second
     return JSONResponse(state.document)
 
 
 @asynccontextmanager
 async def _lifespan(api: FastAPI) -> AsyncGenerator[None]:
-    async with Ticker() as ticker:
+    async with watchdog.watched(api.state.services.env), Ticker() as ticker:
         api.state.ticker = ticker
+        await to_thread.run_sync(_make_routes, api)
         yield
+
+
+def _make_routes(api: FastAPI) -> None:
+    """Has the included routes made now: the first request would do it, in the loop, and takes a quarter of a second."""
+    nowhere: Scope = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
+    for route in api.routes:
+        route.matches(nowhere)
