@@ -7,10 +7,17 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+_VARIABLE = "MIMOCODE_EXAMPLES"
+
+
+def thorough() -> bool:
+    """Whether somebody asked for more than the few."""
+    return bool(os.environ.get(_VARIABLE))
+
 
 def bounded(examples: int, *, steps: int = 50) -> settings:
     """`examples` is for a run that nobody asked to be thorough, `steps` for machines of rules."""
-    wanted = os.environ.get("MIMOCODE_EXAMPLES")
+    wanted = os.environ.get(_VARIABLE)
     return settings(
         deadline=None,
         database=None,
