@@ -59,5 +59,11 @@ def integrity_check(connection: sqlite3.Connection) -> str | None:
 
 
 def _told(connection: sqlite3.Connection, pragma: str) -> str | None:
-    found = [row[0] for row in connection.execute(f"PRAGMA {pragma}({_SHOWN})")]
+    try:
+        found = [row[0] for row in connection.execute(f"PRAGMA {pragma}({_SHOWN})")]
+    except sqlite3.DatabaseError as error:
+        if code(error) != sqlite3.SQLITE_CORRUPT:
+            raise
+        # So wrong that the check itself stops at it.
+        found = [str(error)]
     return None if found == ["ok"] else "; ".join(" ".join(one.split()) for one in found)

@@ -23,8 +23,7 @@ from mimocode.errors import Unavailable
 
 from . import numbers
 from .crash import CrashPoint, When
-from .looking import quick_check
-from .numbers import Numbers
+from .looking import quick_check, reading
 from .refused import Unstorable, damaged, refused
 from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value, Written
 from .slack import Slack
@@ -92,22 +91,24 @@ class SqliteFile:
 
     def _begin(self) -> None:
         try:
+            self._look()
             self._writer = connect(self.path)
             try:
-                self._numbers = self._taken_up()
+                self._sync(full=True)
+                self._numbers = numbers.taken_up(self._writer, now_ms=ids.now_ms())
                 self._slack = Slack(self._writer)
-            except (sqlite3.Error, Unavailable):
+            except sqlite3.Error:
                 self._writer.close()
                 raise
         except sqlite3.Error as error:
             raise refused(self.path, "opened", error) from error
         self.opened_at = self._numbers.last
 
-    def _taken_up(self) -> Numbers:
-        if not numbers.clean(self._writer) and (found := quick_check(self._writer, within_s=LOOKED_THROUGH_S)):
-            raise damaged(self.path, found)
-        self._sync(full=True)
-        return numbers.taken_up(self._writer, now_ms=ids.now_ms())
+    def _look(self) -> None:
+        """A file that was not closed by who had it last is looked through before it is changed."""
+        with reading(self.path) as connection:
+            if not numbers.clean(connection) and (found := quick_check(connection, within_s=LOOKED_THROUGH_S)):
+                raise damaged(self.path, found)
 
     async def __aexit__(self, *_: object) -> None:
         self._open = False

@@ -90,6 +90,32 @@ def test_a_damaged_file_is_named_and_not_touched(tmp_path: Path, damage: bytes) 
     assert path.read_bytes() == damage
 
 
+def test_a_file_that_was_cut_short_is_named_and_not_touched(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+    before = path.read_bytes()
+
+    with pytest.raises(Unavailable, match=r"mimocode\.db cannot be read: database disk image is malformed.*db check"):
+        migrations.upgrade(path)
+
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_file_of_an_older_schema_is_not_brought_forward(path: Path) -> None:
+    run(path, "UPDATE alembic_version SET version_num = '0002'")
+    with closing(sqlite3.connect(path)) as connection:
+        [[root]] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'part'").fetchall()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(b"nonsense" * 512)
+    before = path.read_bytes()
+
+    with pytest.raises(Unavailable, match=r"mimocode\.db (is damaged|cannot be).*backup"):
+        migrations.upgrade(path)
+
+    assert path.read_bytes() == before
+
+
 def test_a_directory_in_place_of_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=str(tmp_path)):
         migrations.upgrade(tmp_path)
