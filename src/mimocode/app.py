@@ -25,12 +25,14 @@ from mimocode.session.instance import Instance
 from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
 from mimocode.session.mending import Mending
+from mimocode.session.reverting import Reverting
 from mimocode.session.runner import Runner
 from mimocode.session.sessions import Sessions
 from mimocode.session.stalls import Stalls
 from mimocode.session.streams import Streams
 from mimocode.session.title import Titles
 from mimocode.session.turns import SystemClock, Turns
+from mimocode.snapshot.stores import Stores
 from mimocode.store import crash, migrations
 from mimocode.store.queries import Queries
 from mimocode.store.sqlite import SqliteFile
@@ -77,6 +79,7 @@ class Directories:
         self._places = places
         self._queries = queries
         self._on_secret = on_secret
+        self.snapshots = Stores(places.data / "snapshot", private=[places.data, places.state, places.cache])
         self._loaded: dict[str, _Loaded] = {}
         self._lock = anyio.Lock()
         self._outdated: list[Registry] = []
@@ -152,6 +155,7 @@ class Directories:
             instructions=read.found,
             commands=config.commands,
             public_config=config.public(),
+            snapshots=self.snapshots.of(found.worktree) if found.vcs and config.snapshot else None,
         )
         return _Loaded(config, read, instance, models, time.monotonic())
 
@@ -185,6 +189,7 @@ class App:
     queries: Queries
     bus: Bus
     streams: Streams
+    reverting: Reverting
 
     async def subscribe(self, directory: str | None, after: int | None = None) -> Subscription:
         """The events of a directory, or of all (None): from now on, or what was missed after a write, and then on."""
@@ -240,6 +245,7 @@ async def open_app(
             titles=titles,
         )
         lanes = Lanes(journal=journal, bus=bus, asks=asks, sessions=sessions, turns=turns, titles=titles)
+        reverting = Reverting(journal, queries, sessions, directories)
         runner = Runner(
             journal=journal,
             queries=queries,
@@ -248,10 +254,12 @@ async def open_app(
             sessions=sessions,
             turns=turns,
             lanes=lanes,
+            reverting=reverting,
             when_busy=places.when_busy,
         )
         try:
             beside = [Mending(file, runner).watch] if resume else []
+            beside.append(partial(directories.snapshots.tend, lambda: not lanes.busy))
             async with lanes.open(*beside, Stalls(lanes, sessions, after_s=places.stall_notice_s).watch):
                 if resume and (resumed := await runner.resume()):
                     _log.info("turns go on where they were left", extra={"turns": resumed})
@@ -266,6 +274,7 @@ async def open_app(
                     queries=queries,
                     bus=bus,
                     streams=Streams(file, bus, asks, sessions),
+                    reverting=reverting,
                 )
         finally:
             bus.end()

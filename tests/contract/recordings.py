@@ -13,6 +13,7 @@ ASIDE = frozenset(
         "file.edited",
         "file.watcher.updated",
         "message.updated user again",
+        "patch",
         "session.diff",
         "session.updated",
         "todo.updated",

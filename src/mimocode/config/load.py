@@ -43,6 +43,7 @@ class Config:
     commands: Sequence[Command] = field(repr=False)
     instructions: Sequence[str] = field(repr=False)
     compaction: keys.CompactionSettings
+    snapshot: bool
     server: keys.ServerSettings
     log_level: Literal["DEBUG", "INFO", "WARN", "ERROR"] | None
     warnings: tuple[str, ...]
@@ -88,6 +89,7 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
         commands=_commands(),
         instructions=tuple(file.instructions),
         compaction=file.compaction,
+        snapshot=file.snapshot is not False,
         server=file.server,
         log_level=file.logLevel,
         warnings=tuple(dict.fromkeys([*reader.warnings, *_warnings(layers, files), *_unread(reader.folders())])),
@@ -146,9 +148,7 @@ def _of_layer(layer: Layer, file: keys.File) -> list[str]:
     warnings = keys.unknown(file, layer.source)
     idle = [key for key in keys.UNSUPPORTED if layer.data.get(key)]
     idle += [f"agent.{name}" for name in (*file.mode, *file.agent) if name in agents.SUBAGENTS]
-    idle += [
-        f"{key}: {value!r}" for key, value in (("share", "auto"), ("snapshot", True)) if layer.data.get(key) == value
-    ]
+    idle += ["share: 'auto'"] if layer.data.get("share") == "auto" else []
     if idle:
         warnings.append(f"{layer.source}: accepted, but without effect in this version: {', '.join(idle)}.")
     permission: object = layer.data.get("permission")

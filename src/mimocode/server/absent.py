@@ -11,7 +11,7 @@ _CONFIG = "The configuration is not changed over HTTP. Write its file: it is rea
 _KEYS = "Keys are not taken over HTTP. Put them into the configuration or the environment."
 _SYNC = "Events are not exchanged between servers. Read them from /global/event."
 _CONSOLE = "No organisation's console is connected to this server."
-_REVERT = "Reverting is not there yet. Fork the session before the message instead."
+_REVERT = "Reverting has one generation here: use POST /session/{sessionID}/revert and /unrevert."
 _UPGRADE = "The server does not upgrade itself. Install another release and start it again."
 _SESSION = "Sessions have one generation here: use /session/{sessionID} and its message, summarize and prompt_async."
 _STREAM = "Events have one generation here: read them from /event or /global/event."
@@ -54,9 +54,6 @@ ABSENT: dict[str, str] = {
     "GET /pty/{ptyID}/connect": _PTY,
     "POST /provider/{providerID}/oauth/authorize": _KEYS,
     "POST /provider/{providerID}/oauth/callback": _KEYS,
-    "GET /session/{sessionID}/diff": _REVERT,
-    "POST /session/{sessionID}/revert": _REVERT,
-    "POST /session/{sessionID}/unrevert": _REVERT,
     "PATCH /session/{sessionID}/message/{messageID}/part/{partID}": "Parts cannot be changed. Remove one with DELETE.",
     "POST /sync/start": _SYNC,
     "POST /sync/replay": _SYNC,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mimocode.errors import Invalid
+from mimocode.snapshot.stores import Snapshots
 from mimocode.turn.compact import Window
 from mimocode.turn.ports import Human, Models, Place, Todos, Toolbox
 from mimocode.turn.prompt import Instruction
@@ -41,6 +42,8 @@ class Instance:
     instructions: Sequence[Instruction]
     commands: Sequence[Command]
     public_config: JsonObject
+    snapshots: Snapshots | None = None
+    """None outside of git repositories, and where they are switched off."""
 
     @property
     def place(self) -> Place:

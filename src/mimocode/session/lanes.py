@@ -142,6 +142,7 @@ class Lanes:
         if failed is not None:
             await self._asks.settle_all(handle.session_id)
             await pen.put(*finalised(pen, failed))
+            await self._turns.settle(pen)
             pen.tell(event.SessionError(sessionID=handle.session_id, error=failed))
         answer = answers.ended(admitted.kind, pen)
         for each in (handle, *admitted.companions):

@@ -29,6 +29,7 @@ from .joining import ONCE, Joining, Repeat, new_turn_id
 from .journal import Journal
 from .lane import Admitted, Lane, Running, WhenBusy
 from .lanes import Lanes
+from .reverting import Reverting, RevertInput
 from .sessions import Sessions, place_of
 from .turns import Turns
 from .why import why
@@ -39,7 +40,7 @@ class Runner:
 
     def __init__(
         self, *, journal: Journal, queries: Queries, bus: Bus, asks: Asks, sessions: Sessions, turns: Turns,
-        lanes: Lanes, when_busy: WhenBusy,
+        lanes: Lanes, reverting: Reverting, when_busy: WhenBusy,
     ) -> None:  # fmt: skip
         self._journal = journal
         self._queries = queries
@@ -48,6 +49,7 @@ class Runner:
         self._sessions = sessions
         self._turns = turns
         self._lanes = lanes
+        self._reverting = reverting
         self._when_busy: WhenBusy = when_busy
         self._joining = Joining(queries, lanes)
         self._admitting: dict[str, anyio.Lock] = {}
@@ -94,7 +96,7 @@ class Runner:
         instance = await self._turns.instance(session)
         message, parts = await admission.user_message(instance, session, wanted, turn_id, self._turns.reader(instance))
         row = admission.row(session, turn_id, "prompt", digest, wanted)
-        noted = await self._note_choice(session, message, wanted)
+        noted = await self._note_choice(await self._reverting.forget(session), message, wanted)
         if wanted.noReply:
             return await self._store_only(lane, noted, row, message, parts)
         return await self._admit(lane, noted, row, message, parts)
@@ -113,7 +115,7 @@ class Runner:
             turn_id = wanted.messageID or new_turn_id(repeat)
             message, parts = shell.user_message(instance, session, wanted, turn_id)
             row = admission.row(session, turn_id, "shell", digest, wanted)
-            return await self._admit(lane, session, row, message, parts)
+            return await self._admit(lane, await self._reverting.forget(session), row, message, parts)
 
     async def summarize(self, session_id: str, wanted: SummarizeInput, repeat: Repeat = ONCE) -> Running:
         """Admits a compaction of what was said so far. Raises as `prompt` does."""
@@ -124,6 +126,7 @@ class Runner:
                 return joined
             lane = await self._joining.lane(session_id)
             instance = await self._turns.instance(session)
+            await self._reverting.forget(session)
             entries = await self._turns.history(session_id, lane.last_number)
             turn_id = new_turn_id(repeat)
             message, parts = admission.compaction_message(instance, session, wanted, turn_id, entries)
@@ -221,6 +224,26 @@ class Runner:
             await self._lanes.abort(session_id)
             await self._asks.settle_all(session_id)
             await self._sessions.remove(session_id)
+
+    async def revert(self, session_id: str, wanted: RevertInput) -> Session:
+        """Goes back to before a message: see `reverting`.
+
+        Raises `NotFound`, `Unavailable`, and `SessionBusy` while a turn runs, or waits to be resumed.
+        """
+        async with self._admission(session_id) as session:
+            await self._must_be_over(session_id)
+            return await self._reverting.revert(session, wanted)
+
+    async def unrevert(self, session_id: str) -> Session:
+        """Takes that back. Raises as `revert` does."""
+        async with self._admission(session_id) as session:
+            await self._must_be_over(session_id)
+            return await self._reverting.unrevert(session)
+
+    async def _must_be_over(self, session_id: str) -> None:
+        self._must_be_idle(session_id)
+        if await self._queries.unfinished_turns(session_id):
+            raise SessionBusy(session_id)
 
     async def remove_message(self, session_id: str, message_id: str) -> None:
         """Raises `NotFound`, and `SessionBusy` while a turn runs: it decides by its messages."""

@@ -11,7 +11,7 @@ from mimocode.errors import Invalid, NotFound, ToolFailed
 from mimocode.human.asks import Asks
 from mimocode.human.permission import HumanOfTurn, Permissions
 from mimocode.store.queries import Queries
-from mimocode.turn import compact, loop, prompt, rules
+from mimocode.turn import compact, loop, prompt, rules, snapshots
 from mimocode.turn.decide import Finish, Limits, decide
 from mimocode.turn.history import History
 from mimocode.turn.ports import Call, Clock, Human, ModelCall, ModelEvent, Need, Place, Tool, Toolbox
@@ -24,7 +24,7 @@ from mimocode.wire.prompt import PromptInput, ShellInput
 from mimocode.wire.provider import Model, ModelApi
 from mimocode.wire.session import Session
 
-from . import shell
+from . import changes, shell
 from .instance import Instance, Instances
 from .journal import Journal
 from .sessions import Sessions
@@ -79,6 +79,7 @@ class Turns:
             human=human,
             account=self._sessions,
             clock=self._clock,
+            snapshots=instance.snapshots,
         )
         return Writing(self._turn(instance, place, agent, asked), world, history)
 
@@ -183,7 +184,13 @@ class Turns:
             if isinstance(decide(pen.history.mine, pen.turn.limits), Finish):
                 closing()
                 break
+        await self.settle(pen)
         await self._prune(pen)
+
+    async def settle(self, pen: Writing) -> None:
+        """Says what the turn did to the files, however it ended."""
+        await snapshots.settle(pen)
+        await changes.tell(pen, self._sessions)
 
     async def _prune(self, pen: Writing) -> None:
         if pen.turn.limits.window.prune:

@@ -22,6 +22,7 @@ from mimocode.wire.part import (
 from . import prompt
 from .decide import STOP, WAITING, RunTools
 from .ports import Attachment, Call, Done, Need, Progress, Tool
+from .snapshots import Before
 from .world import Writing
 
 DOOM_LOOP = 3
@@ -30,17 +31,19 @@ DOOM_LOOP = 3
 
 async def run_tools(pen: Writing, action: RunTools) -> None:
     """Runs every call that has not ended. A call found running is one whose process died: see `_is_lost`."""
+    before = Before(pen, action.message_id)
     async with anyio.create_task_group() as group:
         for part in action.parts:
-            group.start_soon(_Running(pen, part).run)
+            group.start_soon(_Running(pen, part, before).run)
 
 
 class _Running:
     """One call, from its part as it was found to the part as it ends."""
 
-    def __init__(self, pen: Writing, part: ToolPart) -> None:
+    def __init__(self, pen: Writing, part: ToolPart, before: Before) -> None:
         self._pen = pen
         self._part = part
+        self._before = before
         self._start_ms = pen.world.clock.now_ms()
 
     async def run(self) -> None:
@@ -82,9 +85,13 @@ class _Running:
         needs = [*self._doom_loop(arguments), *await ready.needs(call)]
         # Before it takes effect it is on disk that it may have: it must not run twice, whatever happens to the power.
         running = ToolRunning(input=arguments, time=Start(start=self._start_ms))
-        await self._show(running, waiting=bool(needs), durable=tool.writes and not needs)
+        undoable = tool.writes and self._pen.world.snapshots is not None
+        await self._show(running, waiting=bool(needs), durable=tool.writes and not needs and not undoable)
         if needs:
             await self._pen.world.human.permit(call, needs)
+        if undoable:
+            await self._before.take()
+        if needs or undoable:
             await self._pen.keep(self._pen.part(self._unmarked()), durable=tool.writes)
         try:
             return await ready.run(call)

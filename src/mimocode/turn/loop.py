@@ -12,6 +12,7 @@ from mimocode.wire.part import CompactionPart, StepFinishPart, TextPart, ToolCom
 from . import compact, prompt
 from .act import run_tools
 from .decide import NUDGE, CallModel, CloseStep, Compact, Fail, Finish, GoOn, Nudge, RunTools, decide
+from .snapshots import settled_beside
 from .step import call_model
 from .structured import TOOL_NAME
 from .world import Writing
@@ -22,7 +23,8 @@ async def run(pen: Writing) -> None:
     while True:
         match decide(pen.history.mine, pen.turn.limits):
             case CallModel() as action:
-                await call_model(pen, action)
+                async with settled_beside(pen):
+                    await call_model(pen, action)
             case RunTools() as action:
                 await run_tools(pen, action)
             case CloseStep(message_id):

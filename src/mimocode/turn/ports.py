@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 from mimocode.wire.ask import QuestionInfo
 from mimocode.wire.base import JsonObject
 from mimocode.wire.event import Body
-from mimocode.wire.message import WithParts
+from mimocode.wire.message import FileDiff, WithParts
 from mimocode.wire.provider import Model
 from mimocode.wire.session import Todo
 
@@ -282,6 +282,25 @@ class Journal(Protocol):
 
     def tell(self, place: Place, *events: Body) -> None:
         """Publishes what is not stored: deltas, status, errors."""
+        ...
+
+
+# ── the files ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Snapshots(Protocol):
+    """States of a worktree's files, each named by a hash. What goes wrong with them never raises: it is logged."""
+
+    async def take(self) -> str | None:
+        """The state that the files are in now; None when it cannot be taken."""
+        ...
+
+    async def changed(self, before: str, after: str) -> list[Path]:
+        """The files that differ between two states, absolute."""
+        ...
+
+    async def diff(self, before: str, after: str, files: Sequence[Path] = ()) -> list[FileDiff]:
+        """How `files`, or all, differ between two states, by name."""
         ...
 
 

@@ -14,7 +14,7 @@ from mimocode.wire.session import SessionStatus
 
 from .decide import Limits
 from .history import History
-from .ports import Clock, Human, Journal, Models, Place, Toolbox
+from .ports import Clock, Human, Journal, Models, Place, Snapshots, Toolbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Account(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything outside the turn."""
+    """Everything outside the turn. `snapshots` is None where none are taken."""
 
     journal: Journal
     models: Models
@@ -59,6 +59,7 @@ class World:
     human: Human
     account: Account
     clock: Clock
+    snapshots: Snapshots | None = None
 
 
 @dataclass(slots=True)
