@@ -7,11 +7,23 @@
 A prompt is held for as long as its turn takes, through lost connections, proxies' timers and restarts of the server.
 """
 
-from .backoff import Backoff
+from .backoff import Backoff, Budget
 from .blocking import Mimo
-from .errors import ApiError, Unauthorized, Unreachable
+from .errors import ApiError, TurnFailed, Unauthorized, Unreachable
 from .held import Lost
 from .mimo import AsyncMimo
 from .stream import EventStream, body
 
-__all__ = ["ApiError", "AsyncMimo", "Backoff", "EventStream", "Lost", "Mimo", "Unauthorized", "Unreachable", "body"]
+__all__ = [
+    "ApiError",
+    "AsyncMimo",
+    "Backoff",
+    "Budget",
+    "EventStream",
+    "Lost",
+    "Mimo",
+    "TurnFailed",
+    "Unauthorized",
+    "Unreachable",
+    "body",
+]

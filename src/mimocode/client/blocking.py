@@ -10,7 +10,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mimocode.errors import Invalid
 from mimocode.wire.event import GlobalEvent
 
-from .backoff import Backoff
+from .backoff import ENDLESS, Backoff, Budget
 from .mimo import AsyncMimo
 from .stream import EventStream
 
@@ -69,9 +69,12 @@ class Mimo:
         directory: str | None = None,
         beat_s: float = 10,
         backoff: Backoff | None = None,
+        budget: Budget = ENDLESS,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        self.client = AsyncMimo(url, password=password, directory=directory, beat_s=beat_s, backoff=backoff, env=env)
+        self.client = AsyncMimo(
+            url, password=password, directory=directory, beat_s=beat_s, backoff=backoff, budget=budget, env=env
+        )
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
 
@@ -131,6 +134,7 @@ class Mimo:
     prompt = _Blocking(AsyncMimo.prompt)
     note = _Blocking(AsyncMimo.note)
     prompt_async = _Blocking(AsyncMimo.prompt_async)
+    command = _Blocking(AsyncMimo.command)
     shell = _Blocking(AsyncMimo.shell)
     summarize = _Blocking(AsyncMimo.summarize)
     questions = _Blocking(AsyncMimo.questions)

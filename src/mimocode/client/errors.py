@@ -3,7 +3,8 @@
     MimoError
     ├── ApiError          the server answered with a status that has no better name
     │   └── Unauthorized  the password is missing or wrong, or the server will not be spoken to under this name
-    └── Unreachable       nobody answers there
+    ├── Unreachable       nobody answers there
+    └── TurnFailed        what was asked for was begun, and ended with an error
 
 A 400 is `Invalid`, a 404 `NotFound`, a 409 `SessionBusy` or `Conflict`, a 503 `Unavailable`; their ``__cause__`` is
 the `ApiError` with the status and the body.
@@ -14,6 +15,7 @@ import re
 from typing import Any, cast
 
 from mimocode.errors import Conflict, Invalid, MimoError, NotFound, SessionBusy, Unavailable
+from mimocode.wire.message import AssistantMessage
 
 _TELLING = 300
 """Characters of a body without a message that are worth showing."""
@@ -31,6 +33,15 @@ class ApiError(MimoError):
 
 class Unauthorized(ApiError):
     pass
+
+
+class TurnFailed(MimoError):
+    """`info` is the message in which the server says what went wrong."""
+
+    def __init__(self, what: str, info: AssistantMessage) -> None:
+        said = info.error.plain() if info.error is not None else {}
+        super().__init__(f"{what}: {_message(said) or 'the server does not say why'}")
+        self.info = info
 
 
 class Unreachable(MimoError):

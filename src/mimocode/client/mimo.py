@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -13,16 +13,16 @@ from mimocode.config import settings
 from mimocode.errors import Invalid
 from mimocode.wire.agent import Agent
 from mimocode.wire.ask import PermissionAnswer, PermissionReply, PermissionRequest, QuestionReply, QuestionRequest, Rule
-from mimocode.wire.base import JsonObject
+from mimocode.wire.base import JsonObject, Wire
 from mimocode.wire.message import Answer, WithParts
-from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput, TextPartInput
+from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput, TextPartInput
 from mimocode.wire.provider import Provider
 from mimocode.wire.session import Session, SessionStatus, Todo
 from mimocode.wire.why import Unfinished, Why
 
 from . import found
-from .backoff import Backoff
-from .errors import Unreachable
+from .backoff import ENDLESS, Backoff, Budget
+from .errors import TurnFailed, Unreachable
 from .found import Health
 from .held import Held, Lost, Watch
 from .http import Http, checked_url
@@ -40,7 +40,8 @@ class AsyncMimo:
     Without a `url` it is the running server of this user's state directory; without a `password` the one in the
     environment, or the one that server keeps there. `directory` is the project all requests are about (the server's
     own when None). `beat_s` is how often a blocked answer should give a sign of life; three missed ones mean that the
-    connection is dead. Raises `Unreachable` when no server is there.
+    connection is dead. `backoff` says how long to wait after a lost connection, `budget` what one answer may cost
+    (nothing limits it unless you do). Raises `Unreachable` when no server is there.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class AsyncMimo:
         directory: str | None = None,
         beat_s: float = 10,
         backoff: Backoff | None = None,
+        budget: Budget = ENDLESS,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._url = url
@@ -58,6 +60,7 @@ class AsyncMimo:
         self._directory = directory
         self._beat_s = beat_s
         self._backoff = backoff or Backoff()
+        self._budget = budget
         self._env = os.environ if env is None else env
         self._http: Http | None = None
 
@@ -81,7 +84,14 @@ class AsyncMimo:
 
     def within(self, directory: str | None) -> "AsyncMimo":
         """The same server, about another directory; open as long as this client is."""
-        other = AsyncMimo(self._url, directory=directory, beat_s=self._beat_s, backoff=self._backoff, env=self._env)
+        other = AsyncMimo(
+            self._url,
+            directory=directory,
+            beat_s=self._beat_s,
+            backoff=self._backoff,
+            budget=self._budget,
+            env=self._env,
+        )
         other._http = self._open.within(directory)
         return other
 
@@ -222,19 +232,20 @@ class AsyncMimo:
         """Asks, and waits for the answer as long as it takes: a turn may wait for a human for days.
 
         A lost connection is made again by itself and joins the same turn; there is never a second prompt.
-        `on_beat` is told of every sign of life, `on_lost` of every lost connection.
+        `on_beat` is told of every sign of life, `on_lost` of every lost connection. Raises `Unreachable` when the
+        client's budget is spent; give the prompt a `messageID` to be able to join its turn again then.
         """
         asked = _prompt(prompt)
         if asked.noReply:
             raise Invalid("A prompt with noReply has no answer: use `note`, which stores it.")
-        held = self._held(f"/session/{_id(session_id)}/message", asked, Answer, str(asked.messageID))
+        held = self._held(f"/session/{_id(session_id)}/message", asked, adapter(Answer), str(asked.messageID))
         held.watch = _watch(on_beat, on_lost)
         return await held.result()
 
     async def note(self, session_id: str, prompt: PromptInput | str) -> WithParts:
         """Stores a user's message and starts no turn."""
         asked = _prompt(prompt).but(noReply=True)
-        held = self._held(f"/session/{_id(session_id)}/message", asked, WithParts, str(asked.messageID))
+        held = self._held(f"/session/{_id(session_id)}/message", asked, adapter(WithParts), str(asked.messageID))
         return await held.result()
 
     async def prompt_async(self, session_id: str, prompt: PromptInput | str) -> str:
@@ -243,21 +254,34 @@ class AsyncMimo:
         await self._open.json("POST", f"/session/{_id(session_id)}/prompt_async", body=asked.encode())
         return str(asked.messageID)
 
-    async def shell(self, session_id: str, command: ShellInput, *, on_beat: Beat | None = None) -> WithParts:
-        """Runs the human's own command in the session's directory, once, and waits for its end."""
+    async def command(
+        self, session_id: str, command: CommandInput, *, on_beat: Beat | None = None, on_lost: OnLost | None = None
+    ) -> Answer:
+        """Sends a command's template, filled in, as a prompt, and waits for the answer as `prompt` does."""
         asked = command if command.messageID else command.but(messageID=ids.ascending("msg"))
-        held = self._held(f"/session/{_id(session_id)}/shell", asked, WithParts, str(asked.messageID))
-        held.watch = _watch(on_beat, None)
+        held = self._held(f"/session/{_id(session_id)}/command", asked, adapter(Answer), str(asked.messageID))
+        held.watch = _watch(on_beat, on_lost)
         return await held.result()
 
-    async def summarize(self, session_id: str, model: SummarizeInput, *, on_beat: Beat | None = None) -> bool:
-        """Replaces the history by a summary of it, and waits for that.
-
-        It cannot be joined: a connection that is lost in the middle raises `Unreachable`.
-        """
-        held = self._held(f"/session/{_id(session_id)}/summarize", model, bool, ids.ascending("msg"))
-        held.watch, held.joins = _watch(on_beat, None), False
+    async def shell(
+        self, session_id: str, command: ShellInput, *, on_beat: Beat | None = None, on_lost: OnLost | None = None
+    ) -> WithParts:
+        """Runs the human's own command in the session's directory, once, and waits for its end as `prompt` does."""
+        asked = command if command.messageID else command.but(messageID=ids.ascending("msg"))
+        held = self._held(f"/session/{_id(session_id)}/shell", asked, adapter(WithParts), str(asked.messageID))
+        held.watch = _watch(on_beat, on_lost)
         return await held.result()
+
+    async def summarize(
+        self, session_id: str, model: SummarizeInput, *, on_beat: Beat | None = None, on_lost: OnLost | None = None
+    ) -> bool:
+        """Replaces the history by a summary of it, and waits for that as `prompt` does. Raises `TurnFailed`."""
+        held = self._held(f"/session/{_id(session_id)}/summarize", model, _summary(), ids.ascending("msg"))
+        held.watch = _watch(on_beat, on_lost)
+        answer = await held.result()
+        if isinstance(answer, Answer):
+            raise TurnFailed("The session was not summarised", answer.info)
+        return answer
 
     # ── what waits for a human ───────────────────────────────────────────────────────────────────────────
 
@@ -296,8 +320,8 @@ class AsyncMimo:
     async def _post(self, kind: type[T], path: str, body: JsonObject) -> T:
         return adapter(kind).validate_python(await self._open.json("POST", path, body=body))
 
-    def _held(self, path: str, body: Any, answer: type[T], key: str) -> Held[T]:
-        return Held(self._open, path, body.encode(), adapter(answer), self._beat_s, self._backoff, Watch(), key)
+    def _held(self, path: str, body: Wire, answer: TypeAdapter[T], key: str) -> Held[T]:
+        return Held(self._open, path, body.encode(), answer, self._beat_s, self._backoff, Watch(), key, self._budget)
 
 
 def _prompt(prompt: PromptInput | str) -> PromptInput:
@@ -316,6 +340,12 @@ def _id(id: str) -> str:
     from urllib.parse import quote
 
     return quote(id, safe="")
+
+
+@cache
+def _summary() -> TypeAdapter[bool | Answer]:
+    """What answers a wish for a summary: ``true``, or the message in which it failed."""
+    return TypeAdapter(bool | Answer)
 
 
 @cache

@@ -7,10 +7,11 @@ import anyio
 import pytest
 from tests.service.client.fake import Exchange, Fake, answer, fake, in_turn
 
-from mimocode.client import ApiError, AsyncMimo, Backoff, Lost, Unauthorized, Unreachable
+from mimocode.client import ApiError, AsyncMimo, Backoff, Budget, Lost, TurnFailed, Unauthorized, Unreachable
+from mimocode.client.backoff import ENDLESS
 from mimocode.errors import Conflict, Invalid, NotFound, SessionBusy
 from mimocode.wire.message import Answer
-from mimocode.wire.prompt import PromptInput, ShellInput, SummarizeInput, TextPartInput
+from mimocode.wire.prompt import CommandInput, PromptInput, ShellInput, SummarizeInput, TextPartInput
 
 QUICK = Backoff(first_s=0.01, cap_s=0.02)
 WITHIN_S = 10
@@ -52,7 +53,7 @@ async def unheard(exchange: Exchange) -> None:
 
 
 async def silent(exchange: Exchange) -> None:
-    await exchange.head()
+    await exchange.head(preference_applied=exchange.headers["prefer"])
     await exchange.send(b" ")
     await anyio.sleep_forever()
 
@@ -70,12 +71,17 @@ async def suspended(exchange: Exchange) -> None:
 
 
 async def asked(
-    server: Fake, *, beat_s: float = 10, lost: list[Lost] | None = None, beats: list[int] | None = None
+    server: Fake,
+    *,
+    beat_s: float = 10,
+    lost: list[Lost] | None = None,
+    beats: list[int] | None = None,
+    budget: Budget = ENDLESS,
 ) -> Answer:
     losses: list[Lost] = [] if lost is None else lost
     signs: list[int] = [] if beats is None else beats
     with anyio.fail_after(WITHIN_S):
-        async with AsyncMimo(server.url, backoff=QUICK, beat_s=beat_s, env={"HOME": "/nowhere"}) as mimo:
+        async with AsyncMimo(server.url, backoff=QUICK, beat_s=beat_s, budget=budget, env={"HOME": "/nowhere"}) as mimo:
             return await mimo.prompt("ses_1", "hello", on_lost=losses.append, on_beat=lambda: signs.append(1))
 
 
@@ -180,24 +186,92 @@ async def test_a_prompt_keeps_the_id_it_was_given() -> None:
     assert [prompt.plain()] == [one.json_body for one in server.seen]
 
 
-async def test_a_summary_that_may_be_under_way_is_not_begun_again() -> None:
-    model = SummarizeInput(providerID="rehearsal", modelID="demo")
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("shell", ShellInput(agent="build", command="make")),
+        ("command", CommandInput(command="init", arguments="")),
+        ("summarize", SummarizeInput(providerID="rehearsal", modelID="demo")),
+    ],
+)
+@pytest.mark.parametrize("failure", [reset, blank, away, suspended])
+async def test_everything_that_blocks_is_joined_like_a_prompt(path: str, wanted: Any, failure: Any) -> None:
+    lost: list[Lost] = []
 
-    async with fake(in_turn(reset, beating)) as server, AsyncMimo(server.url, env={"HOME": "/nowhere"}) as mimo:
-        with pytest.raises(Unreachable, match="may go on"):
-            await mimo.summarize("ses_1", model)
+    async def well(exchange: Exchange) -> None:
+        await exchange.say(True if path == "summarize" else answer())
 
-    assert len(server.posts("/summarize")) == 1
-
-
-async def test_a_shell_command_is_joined_like_a_prompt() -> None:
-    command = ShellInput(agent="build", command="make")
-
-    async with fake(in_turn(reset, beating)) as server:
+    async with fake(in_turn(failure, failure, well)) as server:
         async with AsyncMimo(server.url, backoff=QUICK, env={"HOME": "/nowhere"}) as mimo:
-            await mimo.shell("ses_1", command)
+            await getattr(mimo, path)("ses_1", wanted, on_lost=lost.append)
 
-    assert len({one.body for one in server.posts("/shell")}) == 1
+    sent = server.posts(f"/{path}")
+    assert (len(sent), len(lost)) == (3, 2)
+    assert len({(one.body, one.headers["idempotency-key"]) for one in sent}) == 1
+
+
+async def test_a_summary_that_failed_says_why() -> None:
+    aborted = {"name": "MessageAbortedError", "data": {"message": "Aborted"}}
+
+    async def failed(exchange: Exchange) -> None:
+        await exchange.say(answer(error=aborted))
+
+    async with fake(failed) as server, AsyncMimo(server.url, env={"HOME": "/nowhere"}) as mimo:
+        with pytest.raises(TurnFailed, match="not summarised: Aborted"):
+            await mimo.summarize("ses_1", SummarizeInput(providerID="rehearsal", modelID="demo"))
+
+
+async def test_a_budget_of_connections_ends_the_waiting_and_says_how_to_go_on() -> None:
+    async with fake(reset) as server:
+        with pytest.raises(Unreachable, match=r"over 3 connections .* the same messageID, joins it"):
+            await asked(server, budget=Budget(attempts=3))
+
+    assert len(server.seen) == 3
+
+
+async def test_a_budget_of_time_ends_the_waiting() -> None:
+    async def beats_for_ever(exchange: Exchange) -> None:
+        await exchange.head()
+        while True:
+            await exchange.send(b" ")
+            await anyio.sleep(0.01)
+
+    async with fake(in_turn(reset, beats_for_ever)) as server:
+        with pytest.raises(Unreachable, match=r"in 0\.5 s \("):
+            await asked(server, budget=Budget(total_s=0.5))
+
+
+async def test_silence_says_nothing_of_a_server_that_does_not_say_how_often_it_beats() -> None:
+    go_on = anyio.Event()
+    lost: list[Lost] = []
+
+    async def quiet(exchange: Exchange) -> None:
+        await exchange.head()
+        await exchange.send(b" ")
+        await go_on.wait()
+        await exchange.send(json.dumps(answer()).encode())
+        await exchange.end()
+
+    async def meanwhile() -> None:
+        # Many times the silence that a server which beats is allowed.
+        await anyio.sleep(0.3)
+        go_on.set()
+
+    async with fake(quiet) as server, anyio.create_task_group() as group:
+        group.start_soon(meanwhile)
+        await asked(server, beat_s=0.01, lost=lost)
+
+    assert lost == []
+
+
+def test_waits_are_anything_up_to_a_bound_that_doubles() -> None:
+    backoff = Backoff(first_s=1, cap_s=8)
+
+    waits = [[backoff.delay_s(failures) for _ in range(400)] for failures in (1, 2, 3, 4, 5, 1000)]
+
+    bounds = [1, 2, 4, 8, 8, 8]
+    assert all(0 <= min(each) < bound / 4 for each, bound in zip(waits, bounds, strict=True))
+    assert all(bound * 3 / 4 < max(each) <= bound for each, bound in zip(waits, bounds, strict=True))
 
 
 async def test_a_prompt_without_an_answer_is_pointed_to_note() -> None:
