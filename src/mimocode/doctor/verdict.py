@@ -201,8 +201,10 @@ def _total(measured: Measured, flow: _Flow) -> Iterator[Finding]:
 
 
 def _how(heard: Heard) -> str:
-    if heard.fault is not None:
+    if heard.status is None:
         return f" ({heard.fault})"
+    if heard.fault is not None:
+        return " (the connection breaks)"
     if heard.status != 200:
         return f" (status {heard.status})"
     return " (and looks like a clean, blank 200)" if heard.blank else ""
@@ -213,7 +215,7 @@ def _killed(heard: Heard) -> Finding:
         said = "The death of the server in the middle of an answer looks like a clean 200 with a blank body."
         mend = "Clients must read a blank 200 as lost and join again; mimo run and mimocode.client do."
         return Finding("killed server", "note", said, mend)
-    return Finding("killed server", "ok", f"Is seen as such{_how(heard)}.")
+    return Finding("killed server", "ok", "Is seen as what it is: the answer breaks off.")
 
 
 def _stream(measured: Measured) -> Iterator[Finding]:
