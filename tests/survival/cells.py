@@ -25,11 +25,7 @@ from .person import CHOSEN, Person, somebody
 from .proxies import PROXIES, in_front
 from .tap import Cut, Exchange, Tap, tapped
 
-TIMER_S = 3
-"""Every idle timer: of each proxy, and of each client that has one."""
 BEAT_MS = 200
-THINKS_S = 9.0
-"""How long the person takes: three timers."""
 AT_ONCE = 16
 _FEW = 4
 _RIGHT = "Tool said: User has answered your questions"
@@ -40,6 +36,20 @@ Total = Literal[Cut, "gateway"]
 Verdict = Literal["first", "joined", "twice", "wrong"]
 """first: the right answer to the first request; joined: to a later one, of one turn; twice: the right answer, but the
 prompt ran more than once; wrong: no answer, or not the right one."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`timer_s` is every timer: of each proxy, of each client that has one, and of what cuts. The person takes
+    `thinks_s`, three timers; a client sends its prompt at most `tries` times.
+    """
+
+    timer_s: int = 3
+    thinks_s: float = 9
+    tries: int = 8
+
+
+TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ class Lab:
 
     model: ModelServer
     scratch: Path
+    terms: Terms
     servers: dict[str, Server] = field(default_factory=dict[str, Server])
     paths: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     people: dict[str, Person] = field(default_factory=dict[str, Person])
@@ -85,7 +96,7 @@ class Lab:
 
     async def outcome(self, cell: Cell) -> Outcome:
         """Runs one cell."""
-        server, client = self.servers[cell.server], CLIENTS[cell.client]
+        server, client, terms = self.servers[cell.server], CLIENTS[cell.client], self.terms
         home = Path(tempfile.mkdtemp(dir=self.scratch))
         message = ids.ascending("msg")
         question = {
@@ -101,7 +112,7 @@ class Lab:
             made = await http.post("/session", json={"title": message})
             session: str = made.raise_for_status().json()["id"]
             tap = await stack.enter_async_context(self._path(cell))
-            errand = Errand(tap.url, session, message, text, float(TIMER_S), home, directory, self.browser)
+            errand = Errand(tap.url, session, message, text, terms.timer_s, terms.tries, home, directory, self.browser)
             said = await client.send(errand)
             prompts = await self._prompts(http, session)
             calls = sum(message in request.history.prompt for request in self.model.turns)
@@ -113,9 +124,9 @@ class Lab:
         port = self.paths[cell.server, cell.proxy]
         async with AsyncExitStack() as stack:
             if cell.cut == "gateway":
-                port = await stack.enter_async_context(gateway(port, TIMER_S))
+                port = await stack.enter_async_context(gateway(port, self.terms.timer_s))
             cut = cell.cut if cell.cut != "gateway" else None
-            yield await stack.enter_async_context(tapped(port, cut=cut, total_s=TIMER_S))
+            yield await stack.enter_async_context(tapped(port, cut=cut, total_s=self.terms.timer_s))
 
     async def _prompts(self, http: httpx.AsyncClient, session: str) -> int:
         listed = (await http.get(f"/session/{session}/message")).raise_for_status().json()
@@ -158,13 +169,13 @@ def _is_right(answer: str) -> bool:
 
 
 @asynccontextmanager
-async def standing(scratch: Path, cells: Iterable[Cell]) -> AsyncGenerator[Lab]:
+async def standing(scratch: Path, cells: Iterable[Cell], terms: Terms) -> AsyncGenerator[Lab]:
     """Everything that these cells need, started; and ended when the block ends."""
     cells = list(cells)
     for client in {cell.client for cell in cells}:
         CLIENTS[client].ready()
     with ExitStack() as programs:
-        lab = Lab(programs.enter_context(ModelServer(obey)), scratch)
+        lab = Lab(programs.enter_context(ModelServer(obey)), scratch, terms)
         # Below a folder that anybody may enter: some proxies give up being root.
         open_to_all = Path(programs.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         open_to_all.chmod(0o755)
@@ -175,12 +186,12 @@ async def standing(scratch: Path, cells: Iterable[Cell]) -> AsyncGenerator[Lab]:
             if proxy != "direct":
                 folder = open_to_all / f"{name}-{proxy}"
                 port = int(
-                    programs.enter_context(in_front(PROXIES[proxy], port, folder, TIMER_S)).url.rpartition(":")[2]
+                    programs.enter_context(in_front(PROXIES[proxy], port, folder, terms.timer_s)).url.rpartition(":")[2]
                 )
             lab.paths[name, proxy] = port
         async with AsyncExitStack() as stack:
             for name, server in lab.servers.items():
-                lab.people[name] = await stack.enter_async_context(somebody(server, THINKS_S))
+                lab.people[name] = await stack.enter_async_context(somebody(server, terms.thinks_s))
             if any(CLIENTS[cell.client].browser for cell in cells):
                 lab.browser = await stack.enter_async_context(chromium())
             yield lab
@@ -199,6 +210,7 @@ async def outcomes(
     scratch: Path,
     cells: Sequence[Cell],
     *,
+    terms: Terms = TERMS,
     at_once: int = AT_ONCE,
     fits: Callable[[Cell, Outcome], bool] = lambda cell, outcome: True,
     told: Callable[[Cell, Outcome], None] = lambda cell, outcome: None,
@@ -211,7 +223,7 @@ async def outcomes(
             found[cell] = await lab.outcome(cell)
         told(cell, found[cell])
 
-    async with standing(scratch, cells) as lab:
+    async with standing(scratch, cells, terms) as lab:
         for wanted, beside in ((lambda: list(cells), at_once), (lambda: _unfit(found, fits), _FEW)):
             limiter = anyio.CapacityLimiter(beside)
             async with anyio.create_task_group() as group:

@@ -16,7 +16,6 @@ from support.programs import BIN, plain_environment, run
 from .browser import Browser
 
 PROGRAMS = Path(__file__).parent / "programs"
-TRIES = 8
 WITHIN_S = 120.0
 
 
@@ -29,6 +28,7 @@ class Errand:
     message: str
     text: str
     timer_s: float
+    tries: int
     home: Path
     directory: Path
     browser: Browser | None = None
@@ -43,7 +43,7 @@ class Errand:
 
     @property
     def words(self) -> Sequence[str]:
-        return self.url, self.session, self.message, self.text, str(self.timer_s), str(TRIES)
+        return self.url, self.session, self.message, self.text, str(self.timer_s), str(self.tries)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _node(kind: str) -> Callable[[Errand], Awaitable[Said]]:
 async def _curl(errand: Errand) -> Said:
     """curl tries again by itself; what a broken try has written is thrown away."""
     answer = errand.home / "answer.json"
-    again = ["--retry", str(TRIES), "--retry-all-errors", "--retry-delay", "1"]
+    again = ["--retry", str(errand.tries), "--retry-all-errors", "--retry-delay", "1"]
     timer = ["--speed-limit", "1", "--speed-time", f"{errand.timer_s:.0f}"]
     body = ["-H", "content-type: application/json", "-d", errand.body, "-o", answer]
     curl = debian.programs("curl")["curl"]
@@ -127,7 +127,7 @@ def _page(call: Callable[[Errand], str]) -> Callable[[Errand], Awaitable[Said]]:
 
 
 def _by_fetch(errand: Errand) -> str:
-    return f"byFetch({json.dumps(errand.session)}, {json.dumps(errand.body)}, {TRIES})"
+    return f"byFetch({json.dumps(errand.session)}, {json.dumps(errand.body)}, {errand.tries})"
 
 
 def _by_events(errand: Errand) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from string import Template
@@ -15,9 +16,9 @@ from bench.report import commit, machine, peer_version
 from support.debian import PACKAGES
 from support.programs import BIN, ROOT
 
-from . import cells, matrix, picture
-from .cells import Cell, Outcome, Verdict
-from .clients import CLIENTS, TRIES
+from . import matrix, picture
+from .cells import BEAT_MS, TERMS, Cell, Outcome, Verdict
+from .clients import CLIENTS
 from .proxies import PROXIES
 
 KEPT = ROOT / "contract" / "survival.json"
@@ -52,9 +53,8 @@ def results(found: Mapping[Cell, Outcome]) -> Results:
         "commit": commit(),
         "machine": machine(),
         "versions": _versions(),
-        "timer_s": cells.TIMER_S,
-        "beat_ms": cells.BEAT_MS,
-        "answered_after_s": cells.THINKS_S,
+        "beat_ms": BEAT_MS,
+        **asdict(TERMS),
         "cells": {str(cell): outcome.plain() for cell, outcome in found.items()},
     }
 
@@ -96,10 +96,10 @@ def page(found: Results) -> str:
     outcomes: Outcomes = found["cells"]
     template = Template(Path(__file__).with_name("page.md").read_text())
     return template.substitute(
-        answered_after_s=f"{found['answered_after_s']:g}",
+        thinks_s=f"{found['thinks_s']:g}",
         timer_s=found["timer_s"],
         beat_ms=found["beat_ms"],
-        tries=TRIES,
+        tries=found["tries"],
         counts=_counts(outcomes),
         left=_left(outcomes),
         idle=_verdicts(outcomes, matrix.PATHS, "## Idle timers: {}"),
