@@ -145,7 +145,9 @@ def test_each_fault_is_named(tmp_path: Path, named: str) -> None:
     assert named in checked(path).faults
 
 
-async def test_a_fault_makes_the_check_fail_in_words_and_a_backup_refuse(alone: User, tmp_path: Path) -> None:
+async def test_a_fault_makes_the_check_fail_in_words_and_a_backup_says_that_it_has_it_too(
+    alone: User, tmp_path: Path
+) -> None:
     run(database(alone), "INSERT INTO part VALUES ('ses_1', 'msg_1', 'prt_1', 0, '{}')")
 
     checked = await alone.mimo("db", "check")
@@ -153,8 +155,8 @@ async def test_a_fault_makes_the_check_fail_in_words_and_a_backup_refuse(alone: 
 
     assert (checked.code, backed_up.code) == (1, 1)
     assert "  parts without a message: msg_1 prt_1\n" in checked.out
-    assert "parts without a message" in backed_up.err
-    assert not (tmp_path / "copy.db").exists()
+    assert "has the faults of the original" in backed_up.out
+    assert (tmp_path / "copy.db").exists()
 
 
 async def test_a_damaged_file_is_named_with_what_to_do_and_left_as_it_is(alone: User) -> None:
@@ -170,8 +172,10 @@ async def test_a_damaged_file_is_named_with_what_to_do_and_left_as_it_is(alone: 
 
     served = await alone.mimo("serve", "--port", "0")
     checked = await alone.mimo("db", "check")
+    backed_up = await alone.mimo("db", "backup", str(alone.root / "copy.db"))
 
-    assert (served.code, checked.code) == (1, 1)
+    assert (served.code, checked.code, backed_up.code) == (1, 1, 1)
+    assert not (alone.root / "copy.db").exists()
     assert "Traceback" not in served.err + checked.err
     [line] = [line for line in served.err.splitlines() if line.startswith("mimo: ")]
     assert f"{path} is damaged" in line

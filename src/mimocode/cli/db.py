@@ -68,10 +68,13 @@ def backup(
         made = back_up(path, target, replace=force)
         if json:
             size = target.stat().st_size
-            printed.json({"file": str(target), "bytes": size, "sessions": made.sessions, "messages": made.messages})
+            counts = {"sessions": made.sessions, "messages": made.messages}
+            printed.json({"file": str(target), "bytes": size, **counts, "faults": list(made.faults)})
         else:
             printed.line(f"{target} is a whole copy of {path}: {_content(target, made.sessions, made.messages)}.")
-        return Exit.DONE
+            if made.faults:
+                printed.line("It has the faults of the original, which `mimo db check` names.")
+        return Exit.FAILED if made.faults else Exit.DONE
 
     conclude(work)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimocode.errors import MimoError, NotFound
+from mimocode.errors import NotFound
 
 from .looking import integrity_check, reading
 from .migrations import HEAD, revision_of
@@ -20,12 +20,16 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is in a file, and what is wrong with it: nothing, if `faults` is empty. `schema` is its revision."""
+    """What is in a file, and what is wrong with it: nothing, if `faults` is empty. `schema` is its revision.
+
+    Of a `damaged` one not even the pages are right, so that nothing is known of its rows.
+    """
 
     schema: str
     sessions: int
     messages: int
     faults: Sequence[str]
+    damaged: bool = False
 
 
 _INVARIANTS = (
@@ -102,7 +106,7 @@ def report(connection: sqlite3.Connection, path: Path) -> Report:
     pages = integrity_check(connection)
     if pages is not None:
         # The rows of a file whose pages are wrong would say more of the pages than of us.
-        return Report(schema, 0, 0, [f"its pages: {pages}"])
+        return Report(schema, 0, 0, [f"its pages: {pages}"], damaged=True)
     sessions = _number(connection, "SELECT count(*) FROM session")
     messages = _number(connection, "SELECT count(*) FROM message")
     return Report(schema, sessions, messages, [*_rows(connection), *_counted(connection, schema)])
@@ -152,11 +156,3 @@ def _named(connection: sqlite3.Connection, what: str, query: str) -> Iterator[st
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
     return connection.execute(query).fetchone()[0]
-
-
-def sound(path: Path) -> Report:
-    """The same for a file that has to be whole. Raises `MimoError` that names the first fault."""
-    found = checked(path)
-    if found.faults:
-        raise MimoError(f"{path} has faults: {found.faults[0]}. `mimo db check` names all of them.")
-    return found

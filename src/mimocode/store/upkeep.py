@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mimocode.errors import Invalid
 
-from .check import Report, must_be_there, sound
+from .check import Report, checked, must_be_there
 from .looking import reading
 from .migrations import current, vacuumed
 from .placing import draft
-from .refused import refused
+from .refused import damaged, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Vacuumed:
 def back_up(path: Path, target: Path, *, replace: bool = False) -> Report:
     """Copies the database as it is at one moment, also while a server writes it, and checks the copy.
 
-    The copy is there whole or not at all, in one file. Raises `NotFound`, `Invalid` (the target), `Unavailable`, and
-    `MimoError` when the copy has faults: then so has the original.
+    The copy is there whole or not at all, in one file; where its rows have faults, so have the original's. Raises
+    `NotFound`, `Invalid` (the target), and `Unavailable`, also for a file whose pages are damaged.
     """
     must_be_there(path)
     _must_be_another(path, target)
@@ -41,7 +41,10 @@ def back_up(path: Path, target: Path, *, replace: bool = False) -> Report:
             finally:
                 # A disk that became full in the middle leaves it.
                 copy.with_name(f"{copy.name}-journal").unlink(missing_ok=True)
-            return sound(copy)
+            made = checked(copy)
+            if made.damaged:
+                raise damaged(path, made.faults[0])
+            return made
     except sqlite3.Error as error:
         raise refused(path, f"backed up to {target}", error) from error
 

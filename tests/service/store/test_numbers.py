@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mimocode import ids
 from mimocode.bus.local import Bus
 from mimocode.human.asks import Asks
 from mimocode.session.journal import Journal
@@ -17,6 +16,7 @@ from mimocode.store.numbers import AHEAD, Numbers
 from mimocode.store.queries import Queries
 from mimocode.store.rows import Op, Put
 from mimocode.store.sqlite import SqliteFile
+from mimocode.store.upkeep import back_up
 from mimocode.wire.session import SessionStatus
 
 
@@ -117,18 +117,21 @@ async def test_who_has_seen_what_a_power_cut_took_back_is_told_everything_again(
     assert begun_later == {kept: kept, lost: 0, seam: seam}
 
 
-async def test_a_restored_backup_counts_on_above_whatever_the_original_has_counted_since(path: Path) -> None:
+async def test_a_restored_backup_counts_on_above_whatever_the_original_has_counted_since(
+    path: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.db"
     async with SqliteFile(path) as file:
-        await wrote(file, todo("ses_1"))
-        await file.rows("SELECT 1")
-        file._writer.execute("UPDATE counter SET ceiling = NULL")
-        file._numbers.ceiling = file._numbers.last
+        known = await wrote(file, todo("ses_1"))
+        back_up(path, copy)
+        told = [await wrote(file, todo("ses_2")) for _ in range(AHEAD + 5)]
 
-    before_ms = ids.now_ms()
-    async with SqliteFile(path) as file:
-        after = await wrote(file, todo("ses_2"))
+    async with streams(copy) as (file, of):
+        after = await wrote(file, todo("ses_3"))
+        begun = {number: await begun_after(of, number) for number in (known, told[0], told[-1])}
 
-    assert before_ms < after < 2**53
+    assert max(told) < after < 2**53
+    assert begun == {known: known, told[0]: 0, told[-1]: 0}
 
 
 @pytest.mark.parametrize(
