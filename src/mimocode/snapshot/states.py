@@ -58,29 +58,39 @@ class States:
             await self.repository.begin_again()
             self._tree, listed = None, await self.repository.changed()
         self._must(listed)
-        names = await to_thread.run_sync(self._worth_keeping, listed.out)
-        if not names and self._tree is not None:
+        names, gone = await to_thread.run_sync(self._worth_keeping, listed.out)
+        if not names and not gone and self._tree is not None:
             await to_thread.run_sync(keeping.note, self.repository.folder, self._tree)
             return self._tree
         self._tree = None
-        for start in range(0, len(names), _AT_ONCE):
-            feed = b"\0".join(names[start : start + _AT_ONCE]) + b"\0"
-            words = ["--add", "--remove", "--replace", "-z", "--stdin"]
-            self._must(await self.repository.run("update-index", *words, feed=feed))
+        await self._note(gone, "--force-remove")
+        await self._note(names, "--add", "--remove", "--replace")
         written = await self.repository.run("write-tree", "--missing-ok")
         self._must(written)
         self._tree = written.text
         await to_thread.run_sync(keeping.note, self.repository.folder, self._tree)
         return self._tree
 
-    def _worth_keeping(self, listed: bytes) -> list[bytes]:
-        """Blocking."""
+    async def _note(self, names: Sequence[bytes], *words: str) -> None:
+        for start in range(0, len(names), _AT_ONCE):
+            feed = b"\0".join(names[start : start + _AT_ONCE]) + b"\0"
+            self._must(await self.repository.run("update-index", *words, "-z", "--stdin", feed=feed))
+
+    def _worth_keeping(self, listed: bytes) -> tuple[list[bytes], list[bytes]]:
+        """The files to note as they are, and those in whose place there are folders now. Blocking."""
         names: dict[bytes, None] = {}
+        gone: dict[bytes, None] = {}
         for record in listed.split(b"\0"):
             kind, _, name = record.partition(b" ")
-            if name and (kind != b"?" or self._is_kept(name)):
+            path = os.path.join(os.fsencode(self.worktree), name)
+            if kind == b"?":
+                if self._is_kept(name):
+                    names[name] = None
+            elif name and os.path.isdir(path) and not os.path.islink(path) and not _is_repository(path):
+                gone[name] = None
+            elif name:
                 names[name] = None
-        return list(names)
+        return list(names), list(gone)
 
     def _is_kept(self, name: bytes) -> bool:
         """Whether a new file is: neither too large, nor another repository, nor one that cannot be read."""
@@ -143,6 +153,7 @@ class States:
                 gone = [name for name in names if name not in there[state]]
                 await to_thread.run_sync(self._remove, gone)
                 if kept := [name for name in names if name in there[state]]:
+                    await to_thread.run_sync(self._make_way, kept)
                     await self._check_out(state, kept)
             self._tree = None
 
@@ -165,6 +176,18 @@ class States:
                 except OSError as error:
                     raise Unavailable(f"{os.fsdecode(path)} cannot be removed: {error.strerror}.") from error
 
+    def _make_way(self, names: Sequence[bytes]) -> None:
+        """Removes empty folders that stand where files were; git would remove full ones too. Blocking."""
+        for name in names:
+            top = os.path.join(os.fsencode(self.worktree), name)
+            if os.path.isdir(top) and not os.path.islink(top) and not _is_repository(top):
+                try:
+                    for folder, _, _ in os.walk(top, topdown=False):
+                        os.rmdir(folder)
+                except OSError as error:
+                    where = os.fsdecode(top)
+                    raise Unavailable(f"{where} was a file and is a folder now. Move away what is in it.") from error
+
     async def _check_out(self, state: str, names: Sequence[bytes]) -> None:
         feed = b"\0".join(names) + b"\0"
         words = ["checkout", "--quiet", state, "--pathspec-from-file=-", "--pathspec-file-nul"]
@@ -181,3 +204,8 @@ class States:
                 f"{keeping.DAYS} days. git says: {ran.complaint[:500]}"
             )
         raise Unavailable(f"No snapshot of {self.worktree} can be taken: {ran.complaint[:1000] or ran.code}")
+
+
+def _is_repository(folder: bytes) -> bool:
+    """Whether it is a submodule that was checked out."""
+    return os.path.exists(os.path.join(folder, b".git"))
