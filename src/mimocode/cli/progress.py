@@ -23,6 +23,10 @@ class Progress:
     """When a lost connection is tried again."""
     lost_because: str = ""
     retry: Retry | None = None
+    retry_at: float = 0
+    """When the model is asked again, as far as our clock and the server's agree."""
+    silence: str = ""
+    """What the server says of a model that has fallen silent."""
     tool: str = ""
     waiting_since: datetime | None = None
     steps: dict[str, AssistantMessage] = field(default_factory=dict[str, AssistantMessage])
@@ -40,14 +44,24 @@ class Progress:
         self.lost_because = lost.reason
 
     def status(self, status: SessionStatus) -> None:
+        self.retry, self.silence = None, ""
         match status:
             case Retry():
                 self.retry = status
-            case Busy() | Idle():
-                self.retry = None
+                # Told now what the wall's clock says: whoever sets that clock meanwhile changes nothing.
+                self.retry_at = time.monotonic() + status.next / 1000 - time.time()
+            case Busy():
+                self.silence = status.message or ""
+            case Idle():
+                pass
 
     def wait(self, waiting: bool) -> None:
         self.waiting_since = datetime.now().astimezone() if waiting else None
+
+    def waits_since(self, since_ms: int) -> None:
+        """The person is waited for since then, perhaps long before this run began."""
+        if self.waiting_since is not None:
+            self.waiting_since = min(self.waiting_since, datetime.fromtimestamp(since_ms / 1000).astimezone())
 
     @property
     def tokens(self) -> Tokens:
@@ -84,11 +98,17 @@ class Progress:
             wait_s = max(0.0, self.again_at - time.monotonic())
             return f"connection lost ({self.lost_because}), joining again in {wait_s:.0f} s"
         if self.waiting_since is not None:
-            return f"waiting for you since {self.waiting_since:%H:%M}"
+            return f"waiting for you since {_moment(self.waiting_since)}"
         if self.retry is not None:
-            wait_s = max(0.0, self.retry.next / 1000 - time.time())
+            wait_s = max(0.0, self.retry_at - time.monotonic())
             return f"retrying the model in {wait_s:.0f} s ({self.retry.message})"
-        return self.tool or "working"
+        return self.silence or self.tool or "working"
+
+
+def _moment(when: datetime) -> str:
+    """The time of day, with its day if that is not today."""
+    today = datetime.now().astimezone().date()
+    return f"{when:%H:%M}" if when.date() == today else f"{when:%Y-%m-%d %H:%M}"
 
 
 def _clock(seconds: float) -> str:

@@ -153,16 +153,18 @@ class _Run:
             prepared=self._prepared,
             yes=self._options.yes,
             dialogs=_dialogs(self._progress),
-            waiting=self._wait,
+            waiting=lambda request: self._wait(request, turn),
             interrupt=turn.interrupt,
         )
 
-    def _wait(self, request: Request | None) -> None:
+    def _wait(self, request: Request | None, turn: Turn) -> None:
         """A dialog needs the terminal for itself."""
         if request is not None:
             self._screen.hide()
             self._screen.end_line()
         self._progress.wait(request is not None)
+        if request is not None:
+            turn.waits_for(request)
 
     async def _leave(self, server: "Embedded", session_id: str) -> None:
         """Other commands may have turns here that must not be cut off in the middle of their work."""

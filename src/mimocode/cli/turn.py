@@ -127,6 +127,7 @@ class Turn:
 
     def _lost(self, lost: Lost) -> None:
         self._progress.lost(lost)
+        self._draw()
         if not self._screen.live:
             self._screen.aside(f"… connection lost ({lost.reason}), joining again in {lost.again_in_s:.0f} s")
         if self._gone is not None and not self._looking:
@@ -218,9 +219,25 @@ class Turn:
     async def _show(self) -> None:
         """Keeps the live line up to date; a dialog has a line of its own."""
         while self._screen.live:
-            if self._progress.waiting_since is None:
-                self._screen.status(self._progress.line())
+            self._draw()
             await anyio.sleep(_TICK_S)
+
+    def _draw(self) -> None:
+        if self._progress.waiting_since is None:
+            self._screen.status(self._progress.line())
+
+    def waits_for(self, request: Request) -> None:
+        """A person is asked that: finds out since when."""
+        self._group.start_soon(self._since, request)
+
+    async def _since(self, request: Request) -> None:
+        try:
+            why = await self._mimo.why(request.sessionID)
+        except MimoError:
+            return  # then it is as if it were asked now
+        for ask in why.asks:
+            if ask.id == request.id:
+                self._progress.waits_since(ask.since)
 
     async def result(self, ended: Ended) -> Result:
         """What is told of it: with the steps as they are stored, if they can be read."""
