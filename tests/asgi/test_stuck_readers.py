@@ -1,9 +1,10 @@
 """Readers that stop, on real sockets behind uvicorn: memory stays bounded, and they are dropped."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
-from anyio import Event, connect_tcp, fail_after
+from anyio import BrokenResourceError, Event, connect_tcp, fail_after
 
 from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.sse import EventStream
@@ -85,6 +86,32 @@ async def test_an_answer_whose_reader_stops_holds_no_more_than_the_buffers_and_i
             await cancelled.wait()
 
     assert 0 < held < MOST_HELD
+
+
+async def test_headers_without_end_are_refused_and_large_ones_are_not() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def status(head: bytes) -> bytes:
+        async with await connect_tcp("127.0.0.1", place.port) as client:
+            with suppress(BrokenResourceError):  # refused while it is still being sent
+                for begin in range(0, len(head), 4096):
+                    await client.send(head[begin : begin + 4096])
+            try:
+                return (await client.receive())[9:12]
+            except BrokenResourceError:
+                return b"cut"
+
+    with fail_after(60):
+        async with listening(lifespanned(app)) as place:
+            large = await status(REQUEST[:-2] + b"x: " + b"a" * 32_000 + b"\r\n\r\n")
+            endless = await status(REQUEST[:-2] + b"x: " + b"a" * 2_000_000)
+            many = await status(REQUEST[:-2] + b"x: a\r\n" * 300_000)
+
+    assert large == b"200"
+    assert endless in (b"431", b"cut")
+    assert many in (b"431", b"cut")
 
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
