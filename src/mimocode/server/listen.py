@@ -147,7 +147,7 @@ class _Bounded(HttpToolsProtocol):
             return
         self._head_bytes = before + len(data)
         if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            if self.cycle is None or self.cycle.response_complete:  # else it would stand inside another answer
+            if not self.cycle or self.cycle.response_complete:  # else it would stand inside another answer
                 self.transport.write(_TOO_LARGE)
             self.transport.close()
 
