@@ -32,11 +32,13 @@ async def gateway(upstream: int, total_s: float) -> AsyncGenerator[int]:
             return web.Response(body=body, status=answer.status, content_type=answer.content_type)
 
         # Who leaves is not waited for.
-        runner = web.AppRunner(web.Application(client_max_size=0), handler_cancellation=True, access_log=None)
+        runner = web.AppRunner(
+            web.Application(client_max_size=0), handler_cancellation=True, access_log=None, shutdown_timeout=0
+        )
         runner.app.router.add_route("*", "/{path:.*}", hand_on)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0)
+            site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             yield int(runner.addresses[0][1])
         finally:

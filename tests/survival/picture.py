@@ -11,8 +11,10 @@ _SIDE = 22
 _LEFT = 132
 _TOP = 118
 _GAP = 26
+_RIGHT = 56
 _LEGEND = 46
 _COLOURS = {"first": "#1a7f4b", "joined": "#7fc8a0", "twice": "#e6a23c", "wrong": "#c0392b"}
+_NOT_RUN = "#eeeeee"
 _SAYS = {
     "first": "right, first request",
     "joined": "right, joined",
@@ -25,7 +27,7 @@ _ROWS = [*matrix.PATHS, *(f"direct {cut}" for cut in matrix.CUTS)]
 def drawn(outcomes: Mapping[str, Mapping[str, Any]]) -> str:
     """The SVG."""
     panel = len(CLIENTS) * _SIDE
-    width = _LEFT + 2 * panel + _GAP + 16
+    width = _LEFT + 2 * panel + _GAP + _RIGHT
     height = _TOP + len(_ROWS) * _SIDE + _LEGEND
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -51,7 +53,7 @@ def _panel(outcomes: Mapping[str, Mapping[str, Any]], server: str, left: int) ->
         )
         for number, row in enumerate(_ROWS):
             outcome = outcomes.get(f"{server} {row} {client}")
-            colour = _COLOURS[outcome["verdict"]] if outcome else "#eeeeee"
+            colour = _COLOURS[outcome["verdict"]] if outcome else _NOT_RUN
             title = f"{server}, {_said(row)}, {client}: {_SAYS[outcome['verdict']] if outcome else 'not run'}"
             lines.append(
                 f'<rect x="{x + 1}" y="{_TOP + number * _SIDE + 1}" width="{_SIDE - 2}" height="{_SIDE - 2}" '
@@ -63,8 +65,8 @@ def _panel(outcomes: Mapping[str, Mapping[str, Any]], server: str, left: int) ->
 def _legend(y: int) -> list[str]:
     lines: list[str] = []
     x = _LEFT
-    for verdict, says in _SAYS.items():
-        lines.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{_COLOURS[verdict]}"/>')
+    for colour, says in [*((_COLOURS[verdict], says) for verdict, says in _SAYS.items()), (_NOT_RUN, "not run")]:
+        lines.append(f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{colour}"/>')
         lines.append(_text(x + 17, y, says))
         x += 40 + len(says) * 6
     return lines
