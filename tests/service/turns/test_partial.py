@@ -109,6 +109,26 @@ async def test_what_a_running_command_printed_is_stored_while_it_prints_no_more(
     assert [state["metadata"]["output"] for state in states] == ["started\n"]
 
 
+async def test_a_step_that_was_cut_is_asked_for_again_as_if_it_had_said_nothing(tmp_path: Path) -> None:
+    with ModelServer("text: one two\nhang: times=1\ntext: , three") as server:
+        async with system(tmp_path, config=local_model(server)) as running:
+            session = await running.session()
+            begun = await running.client.post(
+                f"/session/{session}/prompt_async", json=prompt_of("go", messageID="msg_go")
+            )
+            begun.raise_for_status()
+            await _until_stored(running, session, "one two")
+
+        async with system(tmp_path, config=local_model(server)) as running:
+            with anyio.fail_after(60):
+                await running.prompt(session, "go", messageID="msg_go")
+
+            text = await _text(running, session)
+        first, again = [request.body["messages"] for request in server.turns]
+    assert text == "one two, three"
+    assert first == again
+
+
 @asynccontextmanager
 async def streaming(scratch: Path, script: str, clock: Held) -> AsyncGenerator[tuple[System, str, ModelServer]]:
     """A session with a prompt that a model on a real socket answers."""
