@@ -66,8 +66,12 @@ class Repository:
         return self._index
 
     async def open(self) -> None:
-        """Makes what is not there yet. Raises `Unavailable`."""
+        """Makes what is not there yet. Raises `Unavailable`.
+
+        To be called before each use, by one at a time: a git of ours that was cancelled left its lock behind.
+        """
         if self._opened and self.folder.is_dir():
+            self._index.with_name(f"{self._index.name}.lock").unlink(missing_ok=True)
             return
         theirs = await self._theirs()
         if theirs.exclude.is_file():

@@ -60,16 +60,21 @@ class States:
         self._must(listed)
         names, gone = await to_thread.run_sync(self._worth_keeping, listed.out)
         if not names and not gone and self._tree is not None:
-            await to_thread.run_sync(keeping.note, self.repository.folder, self._tree)
-            return self._tree
+            return await self._taken(self._tree)
         self._tree = None
         await self._note(gone, "--force-remove")
         await self._note(names, "--add", "--remove", "--replace")
         written = await self.repository.run("write-tree", "--missing-ok")
         self._must(written)
         self._tree = written.text
-        await to_thread.run_sync(keeping.note, self.repository.folder, self._tree)
-        return self._tree
+        return await self._taken(self._tree)
+
+    async def _taken(self, tree: str) -> str:
+        try:
+            await to_thread.run_sync(keeping.note, self.repository.folder, tree)
+        except OSError as error:
+            raise Unavailable(f"Snapshots cannot be kept in {self.repository.folder}: {error.strerror}.") from error
+        return tree
 
     async def _note(self, names: Sequence[bytes], *words: str) -> None:
         for start in range(0, len(names), _AT_ONCE):
@@ -105,7 +110,8 @@ class States:
 
     async def tidy(self) -> None:
         """Drops what need not be kept, and packs the rest. Beside everything else. Raises `Unavailable`."""
-        await self.repository.open()
+        async with self._lock:
+            await self.repository.open()
         await keeping.tidy(self.repository)
 
     async def changed(self, before: str, after: str) -> list[Path]:

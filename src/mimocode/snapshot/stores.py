@@ -82,15 +82,14 @@ class Stores:
 
     async def tidy(self, is_idle: Callable[[], bool] = lambda: True) -> None:
         """Tidies what is due, and removes the stores of worktrees that are long gone."""
-        await to_thread.run_sync(self._forget)
-        for snapshots in list(self._known.values()):
-            if not is_idle():
-                return
-            if await to_thread.run_sync(keeping.is_due, snapshots.states.repository.folder):
-                try:
+        try:
+            await to_thread.run_sync(self._forget)
+            for snapshots in list(self._known.values()):
+                due = await to_thread.run_sync(keeping.is_due, snapshots.states.repository.folder)
+                if due and is_idle():
                     await snapshots.states.tidy()
-                except Unavailable as error:
-                    _log.warning("snapshots not tidied", extra={"reason": str(error)})
+        except (Unavailable, OSError) as error:
+            _log.warning("snapshots not tidied", extra={"reason": str(error)})
 
     def _forget(self) -> None:
         """Blocking."""

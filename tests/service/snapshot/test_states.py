@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from mimocode.errors import Unavailable
@@ -207,6 +208,23 @@ async def test_states_are_taken_one_at_a_time(tmp_path: Path) -> None:
 
     assert len(taken) == 8
     assert len({*taken}) == 1
+
+
+async def test_a_state_whose_taking_was_cancelled_is_taken_by_the_next(tmp_path: Path) -> None:
+    project = repository(tmp_path / "project", {"a": "1\n"})
+    states = states_of(project)
+    before = await states.take()
+    written(project, {f"many/{number}": f"{number}\n" for number in range(400)})
+    async with anyio.create_task_group() as group:
+        group.start_soon(states.take)
+        await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    # As git leaves it when it is killed.
+    states.repository.index.with_name(f"{states.repository.index.name}.lock").touch()
+
+    changed = await states.changed(before, await states.take())
+
+    assert len(changed) == 400
 
 
 async def test_a_new_life_goes_on_beside_a_git_that_the_old_one_left_behind(tmp_path: Path) -> None:
