@@ -31,6 +31,26 @@ def _tick() -> int:
         return _last
 
 
+def follow(made: str) -> None:
+    """From now on ids come after this one, of a process before ours: the wall's clock may have been set back since.
+
+    Nothing happens for what is no id of ours, or is more than a year ahead.
+    """
+    global _last
+    prefix, _, rest = made.partition("_")
+    try:
+        stamp = int(rest[:12], 16)
+    except ValueError:
+        return
+    if prefix == "ses":
+        stamp = ~stamp & _MASK
+    with _lock:
+        now = max(_last, now_ms() << 12)
+        ahead = (stamp - now) & _MASK
+        if ahead <= _MASK >> 1:
+            _last = now + ahead
+
+
 def _base62(number: int) -> str:
     digits: list[str] = []
     for _ in range(_TAIL):

@@ -72,20 +72,23 @@ class Queries:
         return found[0] if found else None
 
     async def messages(self, session_id: str, page: Page | None = None) -> list[WithParts]:
-        """Oldest first, as clients sort them: by time and id. With a page, its newest `limit` before the cursor."""
+        """Oldest first, in the order they were stored: a clock that is set changes nothing. With a page, its newest
+        `limit` before the cursor.
+        """
         if page is None:
             rows = await self._file.rows(
-                "SELECT id, data FROM message WHERE session_id = ? ORDER BY created, id", (session_id,)
+                "SELECT id, data FROM message WHERE session_id = ? ORDER BY born", (session_id,)
             )
             return await self._with_parts(session_id, rows)
         before, cursor = "", tuple[Value, ...]()
         if page.created is not None:
-            before, cursor = "AND (created, id) < (?, ?)", (page.created, page.id)
+            before, cursor = _BEFORE, (session_id, page.id, session_id, page.created, page.id)
+        newest = f"SELECT rowid FROM message WHERE session_id = ? {before} ORDER BY born DESC LIMIT ?"  # noqa: S608 - our own clauses
         rows = await self._file.rows(
-            f"SELECT id, data FROM message WHERE session_id = ? {before} ORDER BY created DESC, id DESC LIMIT ?",  # noqa: S608 - our own clauses
+            f"SELECT id, data FROM message WHERE rowid IN ({newest}) ORDER BY born",  # noqa: S608 - our own clauses
             (session_id, *cursor, page.limit),
         )
-        return await self._with_parts(session_id, rows[::-1])
+        return await self._with_parts(session_id, rows)
 
     async def history(self, session_id: str, turn: int) -> list[tuple[int, WithParts]]:
         """All messages up to a turn's, each with its turn's number, in the order the model reads them."""
@@ -172,6 +175,12 @@ class Queries:
         )
         return [Rule(permission=row["permission"], pattern=row["pattern"], action="allow") for row in rows]
 
+
+_BEFORE = (
+    "AND born < coalesce((SELECT born FROM message WHERE session_id = ? AND id = ?),"
+    " (SELECT min(born) FROM message WHERE session_id = ? AND (created, id) >= (?, ?)), 9223372036854775807)"
+)
+"""Before the cursor's message; if that was removed, before those that are not older than it."""
 
 _TURN = "SELECT session_id, id, number, kind, digest, request, created, ended, answer FROM turn"
 _ASK = (

@@ -46,6 +46,16 @@ LOOKED_THROUGH_S = 1.0
 """How long a file that was not closed is looked through before it is used."""
 
 
+_NEWEST_IDS = """
+SELECT id FROM (SELECT id FROM message WHERE role = 'assistant' ORDER BY seq DESC LIMIT 50)
+UNION ALL SELECT id FROM (
+    SELECT part.id FROM part JOIN message ON message.session_id = part.session_id AND message.id = part.message_id
+    WHERE message.role = 'assistant' ORDER BY part.seq DESC LIMIT 50)
+UNION ALL SELECT id FROM (SELECT id FROM session ORDER BY seq DESC LIMIT 50)
+"""
+"""Ids that were made here, not by a client, and not long ago."""
+
+
 @dataclass(slots=True)
 class _Write:
     ops: Sequence[Op]
@@ -103,6 +113,8 @@ class SqliteFile:
         except sqlite3.Error as error:
             raise refused(self.path, "opened", error) from error
         self.opened_at = self._numbers.last
+        for (made,) in self._writer.execute(_NEWEST_IDS):
+            ids.follow(made)
 
     def _look(self) -> None:
         """A file that was not closed by who had it last is looked through before it is changed."""
