@@ -20,8 +20,8 @@ def part(session_id: str, number: int) -> Put:
 
 
 async def filled(file: SqliteFile) -> None:
-    """Two sessions of 20 MB, in each other's midst."""
-    for number in range(0, 1000, 50):
+    """Two sessions of 5 MB, in each other's midst."""
+    for number in range(0, 250, 50):
         ops = [part(session_id, each) for each in range(number, number + 50) for session_id in ("ses_1", "ses_2")]
         await file.write(list[Op](ops))
 
@@ -37,13 +37,13 @@ async def test_a_file_becomes_shorter_by_what_was_deleted_and_holds_the_rest(pat
         await filled(file)
         await file.write([Remove("part", {"session_id": "ses_1"})], durable=True)
 
-        await until_smaller_than(path, 26_000_000)
+        await until_smaller_than(path, 7_000_000)
 
         [[left]] = await file.rows("SELECT count(*) FROM part WHERE session_id = 'ses_2'")
         [[free]] = await file.rows("PRAGMA freelist_count")
-    assert left == 1000
+    assert left == 250
     assert free <= KEPT_PAGES
-    assert path.stat().st_size > 20_000_000
+    assert path.stat().st_size > 5_000_000
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -56,9 +56,9 @@ async def test_what_was_deleted_when_the_process_ended_is_given_back_by_the_next
     full = path.stat().st_size
 
     async with SqliteFile(path):
-        await until_smaller_than(path, full - 10_000_000)
+        await until_smaller_than(path, full - 3_000_000)
 
-    assert full > 40_000_000
+    assert full > 10_000_000
 
 
 async def test_a_file_that_cannot_give_pages_back_is_used_as_it_is_until_it_was_vacuumed(path: Path) -> None:
@@ -75,5 +75,5 @@ async def test_a_file_that_cannot_give_pages_back_is_used_as_it_is_until_it_was_
 
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
-    assert free * PAGE_BYTES > 10_000_000
-    assert path.stat().st_size < full - 10_000_000
+    assert free * PAGE_BYTES > 4_000_000
+    assert path.stat().st_size < full - 3_000_000
