@@ -5,17 +5,20 @@ Each function names what it holds; what breaks it is returned in words.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
 
+from mimocode.session.joining import Repeat, new_turn_id
 from mimocode.wire.base import JsonObject
 
+from . import answered, told
 from .plan import CallPlan
-from .seen import Asked, Disk, Reply, Seen
+from .seen import Asked, Disk, Seen
 
 _IN_FLIGHT_MS = 1_000
 """A request on its way when an abort is acknowledged may still arrive."""
+_KEYED = 14
+"""Characters at the end of a turn's id that are its key's."""
 
 
 def judge(seen: Seen, disk: Disk) -> list[str]:
@@ -24,84 +27,77 @@ def judge(seen: Seen, disk: Disk) -> list[str]:
 
 
 def turns_end_once(seen: Seen, disk: Disk) -> Iterator[str]:
-    """An admitted turn ends exactly once, and everybody who asks is given the same bytes."""
-    rows = {str(row["id"]): row for row in disk.turns}
+    """An admitted turn is there once and ends exactly once, and everybody who asks is given the same bytes."""
     for asked in seen.turns.values():
-        row = rows.get(asked.plan.id)
-        if row is None:
-            if asked.admitted:
-                yield f"{asked.plan.token} was admitted and is not on disk"
-            continue
-        if row["ended"] is None or row["answer"] is None:
-            yield f"{asked.plan.token} never ended"
-        for body in asked.bodies:
-            if body.strip() != row["answer"]:
-                yield f"{asked.plan.token}: an answer differs from the one on disk: {body[:2000]!r} / {row['answer']!r}"
+        rows = _rows(asked, disk)
+        answers = {body.strip() for body in asked.bodies}
+        if len(rows) > 1:
+            yield f"{asked.plan.token} was admitted {len(rows)} times: {[row['id'] for row in rows]}"
+        if not rows and asked.admitted and not _deleting(seen, asked):
+            yield f"{asked.plan.token} was admitted and is not on disk"
+        for row in rows:
+            if row["ended"] is None or not isinstance(row["answer"], bytes):
+                yield f"{asked.plan.token} never ended"
+            else:
+                answers.add(row["answer"])
+        if len(answers) > 1:
+            yield f"{asked.plan.token}: an answer differs: {answers}"
+
+
+def _rows(asked: Asked, disk: Disk) -> list[Mapping[str, object]]:
+    """The turn's row; more than one, if a key started more than one."""
+    key = asked.plan.key
+    mine = [row for row in disk.turns if row["session_id"] == asked.session]
+    if key is None:
+        return [row for row in mine if row["id"] == asked.plan.id]
+    return [row for row in mine if str(row["id"]).endswith(new_turn_id(Repeat(key=key))[-_KEYED:])]
+
+
+def _deleting(seen: Seen, asked: Asked) -> bool:
+    return asked.session in seen.sessions and seen.sessions[asked.session].deleting
 
 
 def turns_end_as_planned(seen: Seen, disk: Disk) -> Iterator[str]:
-    """Each step is there once, complete, in its order; only where somebody aborted may a turn end before its end."""
-    for asked in seen.turns.values():
-        steps = _steps(asked, disk)
-        texts = [" ".join(part["text"] for part in step["parts"] if part["type"] == "text") for step in steps]
-        found = [n for text in texts for n in range(len(asked.plan.steps)) if asked.plan.marker(n) in text]
-        wanted = list(range(len(asked.plan.steps)))
-        errors = [step["info"]["error"]["name"] for step in steps if step["info"].get("error")]
-        aborted = asked.session in seen.aborting and errors == ["MessageAbortedError"]
-        if not aborted and (found != wanted or errors):
-            yield f"{asked.plan.token}: steps {found} of {wanted}, errors {errors}"
-        if aborted and found != wanted[: len(found)]:
-            yield f"{asked.plan.token}: aborted with steps {found}"
-        if not aborted and any(step["info"]["time"].get("completed") is None for step in steps):
-            yield f"{asked.plan.token}: a step is not complete"
+    """Each step is there once, complete, in its order; only where a human said no or aborted may a turn end before its
+    end. Prompts that were fed to a running turn take it over one after the other.
+    """
+    for session in disk.messages:
+        mine = [asked for asked in seen.turns.values() if asked.session == session and asked.id]
+        fed: dict[int, list[Asked]] = {}
+        for asked in mine:
+            if (number := _turn_of(asked, disk)) is not None:
+                fed.setdefault(number, []).append(asked)
+        for number, prompts in fed.items():
+            yield from _as_planned(prompts, _steps_of(session, number, disk), seen)
 
 
-def answers_hold(seen: Seen, disk: Disk) -> Iterator[str]:
-    """An acknowledged answer is neither lost nor applied twice, and nothing is asked for ever."""
-    replies: dict[str, list[Reply]] = {}
-    for reply in seen.replies:
-        replies.setdefault(reply.ask, []).append(reply)
-    rows = {str(row["id"]): row for row in disk.asks}
-    for ask, given in replies.items():
-        acknowledged = [reply for reply in given if reply.status == 200]
-        if len(acknowledged) > 1:
-            yield f"{ask}: {len(acknowledged)} answers were acknowledged"
-        stored = json.loads(str(rows[ask]["reply"])) if ask in rows and rows[ask]["reply"] else None
-        if acknowledged and not _says(stored, acknowledged[0]):
-            yield f"{ask}: {acknowledged[0]} was acknowledged, {stored} is stored"
-        aborted = seen.asks[ask]["sessionID"] in seen.aborting
-        if not aborted and not any(_says(stored, reply) for reply in given):
-            yield f"{ask}: {stored} is stored, which nobody answered: {given}"
-        for reply in given:
-            if reply.status not in (None, 200, 404):
-                yield f"{ask}: a reply got {reply.status}"
-    for ask, row in rows.items():
-        if row["settled"] is None:
-            yield f"{ask} is still asked"
-        yield from _heard(ask, row, disk)
+def _as_planned(fed: list[Asked], steps: list[JsonObject], seen: Seen) -> Iterator[str]:
+    """`fed` are the turn's prompts in the order of their admission."""
+    name = "+".join(asked.plan.token for asked in fed)
+    texts = [" ".join(part["text"] for part in step["parts"] if part["type"] == "text") for step in steps]
+    marks = {asked.plan.marker(n): (place, n) for place, asked in enumerate(fed) for n in range(len(asked.plan.steps))}
+    found = [where for text in texts for mark, where in marks.items() if mark in text]
+    errors = [step["info"]["error"]["name"] for step in steps if step["info"].get("error")]
+    aborted = fed[0].session in seen.aborting or _deleting(seen, fed[0])
+    if errors and not (aborted and errors == ["MessageAbortedError"]):
+        yield f"{name}: errors {errors}"
+    in_order = [place for place, _ in found] == sorted(place for place, _ in found)
+    if not in_order or any(
+        [n for at, n in found if at == place] != list(range(sum(at == place for at, _ in found)))
+        for place in range(len(fed))
+    ):
+        yield f"{name}: steps {found}"
+    last = [n for place, n in found if place == len(fed) - 1]
+    whole = fed[-1].plan.kind == "shell" or last == list(range(len(fed[-1].plan.steps)))
+    if not whole and not errors and not (steps and _stopped(steps[-1])):
+        yield f"{name}: steps {found} of {len(fed[-1].plan.steps)}"
+    if any(step["info"]["time"].get("completed") is None for step in steps):
+        yield f"{name}: a step is not complete"
 
 
-def _says(stored: Any, reply: Reply) -> bool:
-    if stored is None:
-        return False
-    return stored.get("answers") == [[reply.answer]] if reply.kind == "question" else stored["reply"] == reply.answer
-
-
-def _heard(ask: str, row: Any, disk: Disk) -> Iterator[str]:
-    """The tool that asked got the stored answer."""
-    told: JsonObject = json.loads(row["asked"]).get("tool") or {}
-    stored: Any = json.loads(row["reply"] or "null")
-    for message in disk.messages.get(row["session_id"], ()):
-        for part in message["parts"]:
-            if part["type"] != "tool" or message["info"]["id"] != told.get("messageID"):
-                continue
-            if part["callID"] != told.get("callID") or part["state"]["status"] != "completed":
-                continue
-            answers = part["state"]["metadata"].get("answers")
-            if stored is None or (row["kind"] == "question" and stored["answers"] != answers):
-                yield f"{ask}: {stored} is stored, the tool was given {answers}"
-            if row["kind"] == "permission" and stored and stored["reply"] == "reject":
-                yield f"{ask}: it was rejected, and the tool ran"
+def _stopped(step: JsonObject) -> bool:
+    """Whether a human said no in it, and no more."""
+    return any((part.get("metadata") or {}).get("stop") for part in step["parts"])
 
 
 def effects_happen_once(seen: Seen, disk: Disk) -> Iterator[str]:
@@ -127,7 +123,7 @@ def _effect(call: CallPlan, state: JsonObject, written: Counter[str], disk: Disk
     metadata: JsonObject = state.get("metadata") or {}
     # A command that a human aborted is completed too, with what it printed, and says so: it took effect or did not.
     done = status == "completed" and metadata.get("interrupted") is not True
-    if done and call.kind in ("append", "slow", "permit") and written[call.token] != 1:
+    if done and call.kind in ("append", "slow", "permit", "edit") and written[call.token] != 1:
         yield f"{call.token} is completed, and took effect {written[call.token]} times"
     if status == "completed" and call.kind == "write" and disk.files.get(f"{call.token}.txt") != call.token:
         yield f"{call.token} is completed, and its file is not as written"
@@ -165,36 +161,70 @@ def steps_are_asked_for_in_order(seen: Seen, disk: Disk) -> Iterator[str]:
         if any(later.step < earlier.step for earlier, later in pairwise(mine)):
             yield f"{asked.plan.token}: steps were asked for in the order {[request.step for request in mine]}"
         for (step, life), times in Counter((request.step, request.life) for request in mine).items():
-            if times > 1 + asked.plan.steps[step].fails:
+            fails = step < len(asked.plan.steps) and asked.plan.steps[step].fails
+            if times > 1 + fails:
                 yield f"{asked.plan.token}: step {step} was asked for {times} times in life {life}"
 
 
 def aborts_hold(seen: Seen, disk: Disk) -> Iterator[str]:
     """Once an abort is acknowledged, the turns it meant do nothing more."""
     for abort in seen.aborts:
-        for turn in (seen.turns[one] for one in abort.meant):
-            late = [request for request in seen.requests if request.token == turn.plan.token]
+        for asked in (seen.turns[token] for token in abort.meant):
+            late = [request for request in seen.requests if request.token == asked.plan.token]
             late = [request for request in late if request.at_ms > abort.at_ms + _IN_FLIGHT_MS]
             if late:
-                yield f"{turn.plan.token}: the model was asked after the abort was acknowledged: {late}"
-            for row in disk.turns:
-                if row["id"] == turn.plan.id and (not isinstance(row["ended"], int) or row["ended"] > abort.at_ms):
-                    yield f"{turn.plan.token} ended after its abort was acknowledged"
+                yield f"{asked.plan.token}: the model was asked after the abort was acknowledged: {late}"
+            for row in _rows(asked, disk):
+                if not isinstance(row["ended"], int) or row["ended"] > abort.at_ms:
+                    yield f"{asked.plan.token} ended after its abort was acknowledged"
+
+
+def sessions_hold(seen: Seen, disk: Disk) -> Iterator[str]:
+    """A session is gone with all it held, or there with all; gone if that was acknowledged. A title is kept."""
+    holders = {str(row["session_id"]) for row in [*disk.turns, *disk.asks]} | set(disk.messages)
+    yield from (f"something of {one} is left, and it is not there" for one in holders - set(disk.sessions))
+    yield from (f"{one} is there, and noted as removed" for one in set(disk.removed) & set(disk.sessions))
+    for session, held in seen.sessions.items():
+        there = disk.sessions.get(session)
+        if there is None:
+            if not held.deleting:
+                yield f"{session} is gone, and nobody deleted it"
+            elif session not in disk.removed:
+                yield f"{session} is gone, and not noted as removed"
+        else:
+            if held.deleted:
+                yield f"{session} is there, and its end was acknowledged"
+            if there["title"] not in held.titles:
+                yield f"{session} is named {there['title']!r}, which is none of {held.titles}"
+
+
+def _turn_of(asked: Asked, disk: Disk) -> int | None:
+    """The number of the turn it ran in: its own, or that of the turn it was fed to."""
+    messages = disk.messages.get(asked.session, [])
+    return next((message["turn"] for message in messages if message["info"]["id"] == asked.id), None)
 
 
 def _steps(asked: Asked, disk: Disk) -> list[JsonObject]:
-    messages = disk.messages.get(asked.session, [])
-    number = next((message["turn"] for message in messages if message["info"]["id"] == asked.plan.id), None)
+    number = _turn_of(asked, disk)
+    return [] if number is None else _steps_of(asked.session, number, disk)
+
+
+def _steps_of(session: str, number: int, disk: Disk) -> list[JsonObject]:
+    messages = disk.messages[session]
     return [message for message in messages if message["turn"] == number and message["info"]["role"] == "assistant"]
 
 
 CHECKS: list[Callable[[Seen, Disk], Iterator[str]]] = [
     turns_end_once,
     turns_end_as_planned,
-    answers_hold,
+    answered.answers_hold,
     effects_happen_once,
     nothing_is_left,
     sequence_numbers_are_unique,
     steps_are_asked_for_in_order,
     aborts_hold,
+    sessions_hold,
+    told.no_silence,
+    told.ids_name_one_event,
+    told.readers_know_all,
 ]

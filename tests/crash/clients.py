@@ -1,87 +1,68 @@
-"""Clients that behave as real ones do: they hold on, leave, come back after cuts, answer late or twice, and abort."""
+"""Clients that behave as real ones do: they hold on, leave, come back after cuts, abort, rename and delete."""
 
 import json
-import time
 from collections import Counter
 from random import Random
 
 import anyio
 import httpx
-from anyio.abc import TaskGroup
 
 from mimocode.wire.base import JsonObject
 
 from .life import Lives
-from .plan import TurnPlan
-from .seen import Abort, Asked, Reply, Seen
+from .line import Life, Line
+from .plan import SessionPlan
+from .seen import Abort, Asked, Held, Seen, now_ms
 
-_PATIENCE_S = 10
-"""How long a process that is to be gone may take: a cut before that is no cut of a server that lives."""
+_RENAMES = 3
+
+
+class Progress:
+    """How many parts of each session were told, and a wait for more."""
+
+    def __init__(self) -> None:
+        self._parts = Counter[str]()
+        self._moved = anyio.Event()
+
+    def part(self, session: str) -> None:
+        self._parts[session] += 1
+        moved, self._moved = self._moved, anyio.Event()
+        moved.set()
+
+    async def more(self, session: str, parts: int) -> None:
+        """Returns when so many more parts of it were told."""
+        goal = self._parts[session] + parts
+        while self._parts[session] < goal:
+            await self._moved.wait()
 
 
 class Clients:
-    """Everybody who talks to the server in one run. Use it as an async context manager."""
+    """Those who prompt, each session's in their own time."""
 
-    def __init__(self, lives: Lives, seen: Seen, seed: str, group: TaskGroup) -> None:
+    def __init__(self, lives: Lives, seen: Seen, seed: str, line: Line, progress: Progress) -> None:
         self._lives = lives
         self._seen = seen
         self._seed = seed
-        self._group = group
-        self._parts = Counter[str]()
-        self._moved = anyio.Event()
-        # A connection of its own for each request: one that was kept from an earlier life would look like a cut.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._http = httpx.AsyncClient(base_url=lives.url, trust_env=False, timeout=None, limits=limits)
+        self._line = line
+        self._progress = progress
 
-    async def __aenter__(self) -> "Clients":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._http.aclose()
-
-    def _chance(self, *about: object) -> Random:
-        return Random(":".join([self._seed, *(str(one) for one in about)]))
-
-    # ── requests ─────────────────────────────────────────────────────────────────────────────────────────
-
-    async def send(self, method: str, path: str, body: object = None) -> httpx.Response | None:
-        """One request to whichever server is up; None if it was cut, or refused because the server was ending."""
-        await self._lives.up.wait()
-        life, fell = self._lives.number, self._lives.fell
-        try:
-            answer = await self._http.request(method, path, json=body)
-        except httpx.TransportError as error:
-            await self._cut(life, fell, f"{method} {path}", error)
-            return None
-        if answer.status_code == 503 and self._lives.dying:
-            await fell.wait()
-            return None
-        return answer
-
-    async def surely(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """Sends it until somebody answers."""
-        while True:
-            answer = await self.send(method, path, body)
-            if answer is not None:
-                return answer
-
-    async def _cut(self, life: int, fell: anyio.Event, what: str, error: httpx.TransportError) -> None:
-        if not await self._lives.gone_within(life, _PATIENCE_S):
-            self._seen.wrong.append(f"{what} was cut while life {life} lived: {error!r}")
-            await anyio.sleep(0.05)
-            return
-        await fell.wait()
-
-    # ── turns ────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def session(self, plans: list[TurnPlan]) -> None:
+    async def session(self, plan: SessionPlan) -> None:
         """Makes a session and sends its prompts, each after the answer before it or right behind it."""
-        made = (await self.surely("POST", "/session", {"title": plans[0].token})).json()
+        made = (await self._line.surely("POST", "/session", {"title": plan.token})).json()["id"]
+        held = self._seen.sessions[made] = Held(plan, [plan.token])
+        async with anyio.create_task_group() as group:
+            if plan.deleted_after:
+                group.start_soon(self._delete, made, held)
+            if plan.renamed:
+                group.start_soon(self._rename, made, held)
+            await self._turns(made, held)
+            group.cancel_scope.cancel()
+
+    async def _turns(self, session: str, held: Held) -> None:
         async with anyio.create_task_group() as group:
             before: anyio.Event | None = None
-            for plan in plans:
-                asked = self._seen.turns[plan.id] = Asked(made["id"], plan)
+            for plan in held.plan.turns:
+                asked = self._seen.turns[plan.token] = Asked(session, plan, plan.id)
                 admitted, ended = anyio.Event(), anyio.Event()
                 if before is not None and not plan.queued:
                     await before.wait()
@@ -89,152 +70,181 @@ class Clients:
                 await admitted.wait()
                 before = ended
 
+    # ── one turn ─────────────────────────────────────────────────────────────────────────────────────────
+
     async def _turn(self, asked: Asked, admitted: anyio.Event, ended: anyio.Event) -> None:
-        chance = self._chance("turn", asked.plan.token)
+        chance = Random(f"{self._seed}:turn:{asked.plan.token}")
         async with anyio.create_task_group() as group:
             if asked.plan.abort:
                 group.start_soon(self._abort, asked, chance.randint(1, 12), admitted)
-            if asked.plan.how == "async":
-                await self._unheld(asked, admitted)
-            leaves = 2 if asked.plan.how == "leave" else 0
-            while not await self._held(asked, admitted, leave=leaves > 0):
+            leaves, over = 0, False
+            match asked.plan.how:
+                case "async":
+                    over = await self._unheld(asked, admitted)
+                case "leave":
+                    leaves = 2
+                case "respond":
+                    over = await self._sent_away(asked, admitted)
+                case _:
+                    pass
+            while not over:
+                over = await self._held(asked, admitted, leave=leaves > 0)
                 leaves -= 1
             group.cancel_scope.cancel()
+        admitted.set()
         ended.set()
 
-    async def _unheld(self, asked: Asked, admitted: anyio.Event) -> None:
+    def _headers(self, asked: Asked, prefer: str | None = None) -> dict[str, str]:
+        key = asked.plan.key
+        return {**({"idempotency-key": key} if key else {}), **({"prefer": prefer} if prefer else {})}
+
+    def _body(self, asked: Asked) -> JsonObject:
+        return asked.plan.body(str(self._lives.project))
+
+    async def _unheld(self, asked: Asked, admitted: anyio.Event) -> bool:
+        """By prompt_async. Whether nothing is to be waited for."""
         self._lives.note("prompting")
-        answer = await self.surely("POST", f"/session/{asked.session}/prompt_async", asked.plan.body)
-        if answer.status_code != 204:
-            self._seen.wrong.append(f"prompt_async of {asked.plan.token}: {answer.status_code} {answer.text}")
+        path = f"/session/{asked.session}/prompt_async"
+        answer = await self._line.surely("POST", path, self._body(asked), self._headers(asked))
+        return self._admitted(asked, admitted, answer, "content-location", 204)
+
+    async def _sent_away(self, asked: Asked, admitted: anyio.Event) -> bool:
+        """By respond-async; then waits where it was sent to. Whether it has the answer."""
+        self._lives.note("prompting")
+        path = f"/session/{asked.session}/{asked.plan.path}"
+        answer = await self._line.surely("POST", path, self._body(asked), self._headers(asked, "respond-async"))
+        if answer.status_code == 200:  # it was sent before, and is over
+            self._placed(asked, answer.headers, admitted)
+            asked.bodies.append(answer.content)
+            return True
+        if self._admitted(asked, admitted, answer, "location", 202):
+            return True
+        while not await self._held(asked, admitted, leave=False, waiting=True):
+            pass
+        return True
+
+    def _admitted(self, asked: Asked, admitted: anyio.Event, answer: httpx.Response, header: str, status: int) -> bool:
+        """Takes note of an answer without a body; whether the session is gone, or the answer no good."""
+        if answer.status_code == status:
+            self._placed(asked, answer.headers, admitted, header)
+            return False
+        if not (answer.status_code == 404 and self._seen.sessions[asked.session].deleting):
+            self._seen.wrong.append(f"{asked.plan.token}: {answer.status_code} {answer.text} where {status} was due")
+        admitted.set()
+        return True
+
+    def _placed(
+        self, asked: Asked, headers: httpx.Headers, admitted: anyio.Event, header: str = "content-location"
+    ) -> None:
+        turn = headers.get(header, "").rpartition("/")[2]
+        if asked.id is not None and turn != asked.id:
+            self._seen.wrong.append(f"{asked.plan.token} is {asked.id}, and was said to be {turn!r}")
+        asked.id = turn
         asked.admitted = True
         admitted.set()
 
-    async def _held(self, asked: Asked, admitted: anyio.Event, *, leave: bool) -> bool:
-        """Prompts, or joins, and waits for the answer; whether that was the last of it."""
-        await self._lives.up.wait()
-        life, fell = self._lives.number, self._lives.fell
+    async def _held(self, asked: Asked, admitted: anyio.Event, *, leave: bool, waiting: bool = False) -> bool:
+        """Prompts, or joins, and waits for the answer; whether that was the last of it.
+
+        `waiting`: asks for the answer of a turn that was admitted before.
+        """
+        life = await self._line.up()
         if not admitted.is_set():
             self._lives.note("prompting")
-        path = f"/session/{asked.session}/message"
+        if waiting:
+            method, path, body, headers = "GET", f"message/{asked.id}", None, {"prefer": "wait"}
+        else:
+            prefer = "wait=1" if asked.plan.how == "wait" else None
+            method, path, body, headers = "POST", asked.plan.path, self._body(asked), self._headers(asked, prefer)
+        path = f"/session/{asked.session}/{path}"
         try:
-            async with self._http.stream("POST", path, json=asked.plan.body) as answer:
-                status = answer.status_code
-                if status == 200:
-                    asked.admitted = True
-                    admitted.set()
+            async with self._line.http.stream(method, path, json=body, headers=headers) as answer:
+                if answer.status_code in (200, 202):
+                    header = "content-location" if answer.status_code == 200 else "location"
+                    self._placed(asked, answer.headers, admitted, header)
                     if leave:
                         return False
-                body = await answer.aread()
+                data = await self._line.held(asked.plan.token, answer)
         except httpx.TransportError as error:
-            await self._cut(life, fell, f"POST {path}", error)
+            await self._line.cut(life, f"{method} {path}", error)
             return False
-        return await self._judged(asked, status, body, life, fell)
+        return await self._judged(asked, answer.status_code, data, life)
 
-    async def _judged(self, asked: Asked, status: int, body: bytes, life: int, fell: anyio.Event) -> bool:
+    async def _judged(self, asked: Asked, status: int, body: bytes, life: Life) -> bool:
         """Whether this is the turn's answer; or the server was ending, and the next is waited for."""
-        ending = await self._lives.gone_within(life, 0)
+        ending = await self._line.ending(life)
         if status == 503 and ending:
-            await fell.wait()
+            await life.fell.wait()
             return False
-        try:
-            info: JsonObject = json.loads(body)["info"]
-            error: JsonObject = info.get("error") or {}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self._seen.wrong.append(f"{asked.plan.token}: {status} with a body that is no answer: {body[:300]!r}")
-            asked.bodies.append(body)
+        if status == 202:
+            return False
+        if status == 404 and self._seen.sessions[asked.session].deleting:
             return True
-        if error.get("name") == "TurnSuspendedError" and ending:
-            await fell.wait()
+        error = self._error_in(asked, status, body)
+        if error == "TurnSuspendedError" and ending:
+            await life.fell.wait()
             return False
         asked.bodies.append(body)
         return True
 
-    async def join(self, asked: Asked) -> None:
-        """Asks once more for the answer of a turn that has ended."""
-        while not await self._held(asked, anyio.Event(), leave=False):
+    def _error_in(self, asked: Asked, status: int, body: bytes) -> str | None:
+        try:
+            if asked.plan.kind == "summarize" and body.strip() == b"true":
+                return None
+            info: JsonObject = json.loads(body)["info"]
+            error: JsonObject = info.get("error") or {}
+            return error.get("name")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._seen.wrong.append(f"{asked.plan.token}: {status} with a body that is no answer: {body[:300]!r}")
+            return None
+
+    async def join(self, asked: Asked, *, waiting: bool) -> None:
+        """Asks once more for the answer of a turn that has ended: as before, or where it was said to be."""
+        while not await self._held(asked, anyio.Event(), leave=False, waiting=waiting and asked.id is not None):
             pass
+
+    # ── what ends turns and sessions ─────────────────────────────────────────────────────────────────────
 
     async def _abort(self, asked: Asked, after: int, admitted: anyio.Event) -> None:
         """Aborts the session when so many of its parts were told after the prompt was admitted."""
         await admitted.wait()
-        start = self._parts[asked.session]
-        while self._parts[asked.session] < start + after:
-            await self._moved.wait()
+        await self._progress.more(asked.session, after)
         self._seen.aborting.add(asked.session)
         while True:
-            meant = tuple(
-                turn.plan.id for turn in self._seen.turns.values() if turn.session == asked.session and turn.admitted
-            )
-            answer = await self.send("POST", f"/session/{asked.session}/abort")
-            if answer is not None and answer.status_code == 200:
-                self._seen.aborts.append(Abort(asked.session, meant, now_ms()))
-                return
-            if answer is not None:
-                self._seen.wrong.append(f"abort of {asked.session}: {answer.status_code} {answer.text}")
-                return
-
-    # ── events ───────────────────────────────────────────────────────────────────────────────────────────
-
-    async def watch(self) -> None:
-        """Reads the events of every life, and answers what is asked."""
-        while True:
-            await self._lives.up.wait()
-            life, fell = self._lives.number, self._lives.fell
-            try:
-                async with self._http.stream("GET", "/event") as stream:
-                    async for line in stream.aiter_lines():
-                        if line.startswith("data:"):
-                            self._event(json.loads(line.removeprefix("data:")), life)
-            except httpx.TransportError as error:
-                await self._cut(life, fell, "GET /event", error)
+            turns = self._seen.turns.values()
+            meant = tuple(turn.plan.token for turn in turns if turn.session == asked.session and turn.admitted)
+            self._lives.note("deleting")
+            answer = await self._line.send("POST", f"/session/{asked.session}/abort")
+            if answer is None:
                 continue
-            if not await self._lives.gone_within(life, 0):
-                self._seen.wrong.append(f"the events ended while life {life} lived")
-                return
-            await fell.wait()
+            if answer.status_code == 200:
+                self._seen.aborts.append(Abort(asked.session, meant, now_ms()))
+            else:
+                self._seen.wrong.append(f"abort of {asked.session}: {answer.status_code} {answer.text}")
+            return
 
-    def _event(self, event: JsonObject, life: int) -> None:
-        kind, told = event["type"], event["properties"]
-        if kind == "message.part.updated":
-            self._parts[told["part"]["sessionID"]] += 1
-            moved, self._moved = self._moved, anyio.Event()
-            moved.set()
-            self._lives.note("part")
-        elif kind == "message.part.delta":
-            self._lives.note("delta")
-        elif kind in ("question.asked", "permission.asked"):
-            self._group.start_soon(self._answer, kind.partition(".")[0], told, life)
-            self._lives.note("asked")
-        if kind != "server.heartbeat":
-            self._lives.note("event")
+    async def _delete(self, session: str, held: Held) -> None:
+        """Deletes it when so many of its parts were told. What was cut is sent again: 404 then says that it is done."""
+        await self._progress.more(session, held.plan.deleted_after)
+        held.deleting = True
+        again = False
+        with anyio.CancelScope(shield=True):
+            while not held.deleted:
+                self._lives.note("deleting")
+                answer = await self._line.send("DELETE", f"/session/{session}")
+                if answer is not None:
+                    held.deleted = True
+                    if answer.status_code != 200 and not (again and answer.status_code == 404):
+                        self._seen.wrong.append(f"delete of {session}: {answer.status_code} {answer.text}")
+                again = True
 
-    async def _answer(self, kind: str, told: JsonObject, life: int) -> None:
-        ask = told["id"]
-        chance = self._chance("answer", self._token_of(kind, told), life)
-        self._seen.asks[ask] = told
-        for reply in self._seen.replies:
-            if reply.ask == ask and reply.status == 200 and reply.life < life:
-                self._seen.wrong.append(f"{ask} was asked again in life {life}, acknowledged in life {reply.life}")
-        await anyio.sleep(chance.choice([0, 0, 0.1, 0.6]))
-        async with anyio.create_task_group() as group:
-            for rival in range(chance.choice([1, 1, 2])):
-                answer = f"a{life}r{rival}" if kind == "question" else chance.choice(["once", "once", "reject"])
-                group.start_soon(self._reply, Reply(ask, kind, answer, life))
-
-    def _token_of(self, kind: str, told: JsonObject) -> str:
-        return told["questions"][0]["question"] if kind == "question" else told["metadata"].get("command", kind)
-
-    async def _reply(self, reply: Reply) -> None:
-        self._seen.replies.append(reply)
-        self._lives.note("replying")
-        if reply.kind == "question":
-            body: JsonObject = {"answers": [[reply.answer]]}
-        else:
-            body = {"reply": reply.answer, **({"message": "not this"} if reply.answer == "reject" else {})}
-        answer = await self.send("POST", f"/{reply.kind}/{reply.ask}/reply", body)
-        reply.status = answer.status_code if answer is not None else None
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    async def _rename(self, session: str, held: Held) -> None:
+        for number in range(_RENAMES):
+            await self._progress.more(session, 6)
+            title = f"{held.plan.token} {number}"
+            held.titles.append(title)
+            answer = await self._line.surely("PATCH", f"/session/{session}", {"title": title})
+            if answer.status_code == 200:
+                held.titles = [title]
+            elif not (answer.status_code == 404 and held.deleting):
+                self._seen.wrong.append(f"a new title of {session}: {answer.status_code} {answer.text}")

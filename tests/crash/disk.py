@@ -7,10 +7,10 @@ from pathlib import Path
 
 from mimocode.wire.base import JsonObject
 
-from .plan import LEDGER
+from .plan import EDITED, LEDGER
 from .seen import Disk
 
-_TABLES = ("session", "turn", "message", "part", "ask", "todo", "removal")
+_TABLES = ("project", "session", "turn", "message", "part", "ask", "todo", "removal")
 
 
 def read(database: Path, project: Path, orphans: list[str]) -> Disk:
@@ -19,16 +19,23 @@ def read(database: Path, project: Path, orphans: list[str]) -> Disk:
         broken = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
         assert not broken, f"the database is damaged: {broken}"
         sequence = [(table, row[0]) for table in _TABLES for row in connection.execute(f"SELECT seq FROM {table}")]
+        gone = connection.execute("SELECT session_id FROM removal WHERE message_id IS NULL")
         return Disk(
             turns=[dict(row) for row in connection.execute("SELECT * FROM turn ORDER BY session_id, number")],
             messages=_messages(connection),
             asks=[dict(row) for row in connection.execute("SELECT * FROM ask")],
             sequence=sequence,
             counter=connection.execute("SELECT seq FROM counter").fetchone()[0],
-            ledger=(project / LEDGER).read_text().split() if (project / LEDGER).exists() else [],
+            ledger=_words(project / LEDGER) + [word for word in _words(project / EDITED) if word != "end"],
             files={path.name: path.read_text() for path in project.glob("*.txt")},
+            sessions={row["id"]: json.loads(row["data"]) for row in connection.execute("SELECT id, data FROM session")},
+            removed=[row[0] for row in gone],
             orphans=orphans,
         )
+
+
+def _words(file: Path) -> list[str]:
+    return file.read_text().split() if file.exists() else []
 
 
 def _messages(connection: sqlite3.Connection) -> dict[str, list[JsonObject]]:
