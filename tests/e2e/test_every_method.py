@@ -12,11 +12,11 @@ from tests.contract.behaviours import SURFACE_LISTS
 from tests.contract.recorded_model import obey
 from tests.contract.shapes import Operation, operation
 
-from support.clients import pinned
+from support.clients import pinned, python_client
 from support.model_server import ModelServer
 from support.ours import ours
 from support.peer import lab_config
-from support.programs import Server, plain_environment
+from support.programs import BIN, Finished, Server, plain_environment, run
 
 pytestmark = pytest.mark.peer
 
@@ -68,3 +68,56 @@ def _faults(seen: dict[str, Any]) -> list[str]:
 
 def _operation(method: str, path: str) -> Operation:
     return operation(method, "/api/fs/read/*" if path.startswith("/api/fs/read/") else path)
+
+
+@pytest.mark.skipif(os.environ.get("MIMOCODE_CONTRACT_PEER") == "1", reason="opencode answers some with 500 or a page")
+async def test_every_method_of_the_python_client_answers_or_raises_what_it_knows(
+    server: Server, project: Path, tmp_path: Path
+) -> None:
+    finished = await _python(server, project, tmp_path, "calc.py")
+
+    assert finished.code == 0, finished
+    assert json.loads(finished.out) == {
+        "session.chat": ["AssistantMessage"],
+        "session.messages": ["list"],
+        "session.list": ["list"],
+        "session.abort": ["bool"],
+        "session.init": ["bool"],
+        "session.summarize": ["bool"],
+        "session.revert": ["Session"],
+        "session.unrevert": ["Session"],
+        "session.share": ["Session"],
+        "session.unshare": ["Session"],
+        "app.get": ["NotFoundError", 404],
+        "app.init": ["NotFoundError", 404],
+        "app.modes": ["NotFoundError", 404],
+        "app.providers": ["AppProvidersResponse"],
+        "app.log": ["bool"],
+        "config.get": ["Config"],
+        "file.read": ["BadRequestError", 400],
+        "file.status": ["list"],
+        "find.files": ["list"],
+        "find.symbols": ["list"],
+        "find.text": ["list"],
+        "tui.append_prompt": ["bool"],
+        "tui.open_help": ["bool"],
+        "session.delete": ["bool"],
+    }
+
+
+@pytest.mark.skipif(os.environ.get("MIMOCODE_CONTRACT_PEER") == "1", reason="opencode runs a turn for each try")
+async def test_a_chat_that_times_out_and_is_tried_again_is_one_turn(
+    server: Server, project: Path, tmp_path: Path
+) -> None:
+    finished = await _python(server, project, tmp_path)
+
+    assert finished.code == 0, finished
+    seen = json.loads(finished.out)
+    assert seen["roles"] == ["user", "assistant"]
+    assert seen["answer"]["parts"][1]["text"] == "slow " * 30
+
+
+async def _python(server: Server, project: Path, tmp_path: Path, *words: str) -> Finished:
+    script = Path(__file__).parent.parent / "support" / "pypi_all.py"
+    environment = {**plain_environment(tmp_path), "PYTHONPATH": str(python_client())}
+    return await run([BIN / "python", script, server.url, *words], cwd=project, env=environment)
