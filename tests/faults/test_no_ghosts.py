@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx
 import psutil
 import pytest
@@ -181,6 +182,62 @@ async def test_a_deletion_leaves_nothing(tmp_path: Path, doing: str) -> None:
     assert deleted.json() is True
     assert gone.status_code == 404
     assert [answer["info"]["error"]["name"] for answer in answers] == ["MessageAbortedError"]
+
+
+@pytest.mark.parametrize("doing", AT)
+async def test_a_disposed_directory_keeps_what_really_goes_on(tmp_path: Path, doing: str) -> None:
+    async with at(tmp_path, doing) as (running, session, answers):
+        before = await asks(running)
+        disposed = await running.client.post("/instance/dispose")
+
+        status = (await running.client.get("/session/status")).json()
+        why = (await running.client.get(f"/session/{session}/why")).json()
+        after = await asks(running)
+        alive = [pid for pid in family(running.project) if psutil.pid_exists(pid)]
+        assert answers == []
+
+        await running.client.post(f"/session/{session}/abort")
+        await nothing_is_left(running, session)
+
+    assert disposed.json() is True
+    assert after == before
+    assert status[session]["type"] == "busy"
+    assert why["state"] in ("human", "tool", "model")
+    assert len(alive) == len(family(running.project))
+
+
+async def test_a_reply_that_races_an_abort_counts_or_is_refused_with_the_reason(tmp_path: Path) -> None:
+    counted: set[int] = set()
+    async with system(tmp_path, SCRIPT, config=CONFIG) as running:
+        for number in range(12):
+            session = await running.session()
+            said = len(running.told.events)
+            async with running.prompting(session, "ask a question") as answers:
+                ask = await running.told.until("question.asked", after=said)
+                replies: list[httpx.Response] = []
+                async with anyio.create_task_group() as group:
+                    group.start_soon(_reply, running, ask, replies, number)
+                    group.start_soon(running.client.post, f"/session/{session}/abort")
+
+            [reply], [answer] = replies, answers
+            counted.add(reply.status_code)
+            [end] = [one for one in running.told.events[said:] if ask["id"] == one["properties"].get("requestID")]
+            if reply.status_code == 200:
+                assert end["type"] == "question.replied"
+            else:
+                assert (reply.status_code, end["type"]) == (404, "question.rejected")
+                assert "was settled when its turn ended: it was aborted" in reply.json()["message"]
+                assert answer["info"]["error"]["name"] == "MessageAbortedError"
+        assert await asks(running) == []
+        assert (await running.client.get("/session/status")).json() == {}
+    assert counted <= {200, 404}
+
+
+async def _reply(running: System, ask: JsonObject, replies: list[httpx.Response], turns: int) -> None:
+    """Some moments later each time."""
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+    replies.append(await running.client.post(f"/question/{ask['id']}/reply", json=ANSWERS["question"]))
 
 
 @pytest.mark.parametrize("doing", AT)

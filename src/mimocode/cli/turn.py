@@ -271,7 +271,7 @@ async def turn_of(mimo: AsyncMimo, session_id: str, prompt_id: str) -> list[With
     while True:
         page, before = await mimo.messages(session_id, limit=_PAGE, before=before)
         found = [*page, *found]
-        if before is None or any(one.info.id <= prompt_id for one in page):
+        if before is None or any(one.info.id == prompt_id for one in page):
             break
     return [one for one in found if isinstance(one.info, AssistantMessage) and one.info.parentID == prompt_id]
 
