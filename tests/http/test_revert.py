@@ -25,8 +25,11 @@ call: bash {"command": "echo two > b.txt && echo more >> kept.txt && rm gone.txt
 text: done
 """
 DONE = {"a.txt": "one\n", "b.txt": "two\n", "kept.txt": "kept\nmore\n"}
-APPENDS = "---".join(['\ncall: bash {"command": "echo line >> kept.txt", "description": "x"}\n---\ntext: done\n'] * 4)
-"""Each of four turns appends a line."""
+APPENDS = "---".join(
+    f'\ncall: bash {{"command": "echo line >> kept.txt; echo > made-{number}", "description": "x"}}\n---\ntext: done\n'
+    for number in range(1, 5)
+)
+"""Each of four turns appends a line, and makes a file."""
 CUT_SHORT = 'call: bash {"command": "echo half > half.txt; echo is $((40 + 2)); sleep 600", "description": "x"}\n'
 HALF = {**GIVEN, "half.txt": "half\n"}
 ALLOWED = {"permission": "allow"}
@@ -164,7 +167,7 @@ async def test_the_next_prompt_drops_what_was_reverted(tmp_path: Path) -> None:
     assert removed == [{"sessionID": session, "messageID": one["info"]["id"]} for one in before[3:]]
     assert "revert" not in found
     assert files["kept.txt"] == "kept\nline\nline\n"
-    assert found["summary"] == {"additions": 2, "deletions": 0, "files": 1}
+    assert found["summary"] == {"additions": 4, "deletions": 0, "files": 3}
 
 
 async def test_undo_goes_further_back_and_redo_step_by_step_forward(tmp_path: Path) -> None:
@@ -173,15 +176,18 @@ async def test_undo_goes_further_back_and_redo_step_by_step_forward(tmp_path: Pa
         for text in ("first", "second", "third"):
             await running.prompt(session, text)
         first, second, third = await prompts(running, session)
-        seen: list[str] = []
+        seen: list[dict[str, str]] = []
 
         for prompt in (third, second, first, second, third):
             await posted(running, session, "revert", messageID=prompt)
-            seen.append(files_of(running.project)["kept.txt"])
+            seen.append(files_of(running.project))
         await posted(running, session, "unrevert")
-        seen.append(files_of(running.project)["kept.txt"])
-    lines = ["kept\n" + "line\n" * number for number in (2, 1, 0, 1, 2, 3)]
-    assert seen == lines
+        seen.append(files_of(running.project))
+    after = [
+        {**GIVEN, "kept.txt": "kept\n" + "line\n" * turns, **{f"made-{number}": "\n" for number in range(1, turns + 1)}}
+        for turns in (2, 1, 0, 1, 2, 3)
+    ]
+    assert seen == after
 
 
 async def test_what_others_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
