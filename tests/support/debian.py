@@ -30,6 +30,7 @@ PACKAGES = {
     "nginx": "nginx",
     "setpriv": "util-linux",
     "squid": "squid",
+    "tmux": "tmux",
     "varnishd": "varnish",
 }
 """Each program that may be asked for, and the package it is in."""
@@ -71,11 +72,11 @@ def _absent(names: Sequence[str]) -> list[str]:
 
 def _install(names: Sequence[str]) -> None:
     packages = sorted({PACKAGES[name] for name in names})
-    by_hand = f"`apt-get install {' '.join(packages)}` installs them"
+    not_here = f"{', '.join(names)}: not installed"
     if shutil.which("apt-get") is None:
-        raise Missing(f"{', '.join(names)} are not installed, and there is no apt-get")
+        raise Missing(f"{not_here}, and there is no apt-get")
     if os.geteuid() != 0:
-        raise Missing(f"{', '.join(names)} are not installed, and only root may: {by_hand}")
+        raise Missing(f"{not_here}, and only root may: `apt-get install {' '.join(packages)}`")
     with _no_services():
         _apt("update")
         _apt("install", "--yes", "--no-install-recommends", *packages)

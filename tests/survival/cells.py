@@ -13,6 +13,7 @@ import httpx
 from tests.contract.recorded_model import obey
 
 from mimocode import ids
+from support import debian
 from support.model_server import ModelServer
 from support.ours import ours
 from support.peer import lab_config, peer
@@ -172,8 +173,12 @@ def _is_right(answer: str) -> bool:
 async def standing(scratch: Path, cells: Iterable[Cell], terms: Terms) -> AsyncGenerator[Lab]:
     """Everything that these cells need, started; and ended when the block ends."""
     cells = list(cells)
-    for client in {cell.client for cell in cells}:
-        CLIENTS[client].ready()
+    used = {CLIENTS[cell.client] for cell in cells}
+    browser = any(client.browser for client in used)
+    proxies = {PROXIES[cell.proxy].program for cell in cells if cell.proxy != "direct"}
+    debian.programs("setpriv", *sorted(proxies), *(["chromium"] if browser else []))
+    for client in used:
+        client.ready()
     with ExitStack() as programs:
         lab = Lab(programs.enter_context(ModelServer(obey)), scratch, terms)
         # Below a folder that anybody may enter: some proxies give up being root.
@@ -192,7 +197,7 @@ async def standing(scratch: Path, cells: Iterable[Cell], terms: Terms) -> AsyncG
         async with AsyncExitStack() as stack:
             for name, server in lab.servers.items():
                 lab.people[name] = await stack.enter_async_context(somebody(server, terms.thinks_s))
-            if any(CLIENTS[cell.client].browser for cell in cells):
+            if browser:
                 lab.browser = await stack.enter_async_context(chromium())
             yield lab
 

@@ -74,7 +74,8 @@ class Client:
 async def _finished(errand: Errand, argv: Sequence[str | Path], env: dict[str, str] | None = None) -> Said:
     environment = {**plain_environment(errand.home), **(env or {})}
     try:
-        finished = await run(argv, cwd=errand.home, env=environment, within_s=WITHIN_S)
+        dies_with_us = [debian.programs("setpriv")["setpriv"], "--pdeathsig", "KILL"]
+        finished = await run([*dies_with_us, *argv], cwd=errand.home, env=environment, within_s=WITHIN_S)
     except TimeoutError as error:
         return Said("", str(error))
     return Said(finished.out if finished.code == 0 else "", finished.err.strip())

@@ -3,6 +3,7 @@
 What is not a timer, a port or a folder is a proxy's default; `Host` is handed on, as people who serve browsers do.
 """
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,12 +31,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Proxy:
-    """`argv` writes the configuration and says how to start it in the foreground. `says` is for the table."""
+    """`argv` writes the configuration and says how to start it in the foreground. `says` is for the table.
+
+    `user`: who it would become if root started it. It is started as that user: who changes it forgets to end with us.
+    """
 
     name: str
     program: str
     says: str
     argv: Callable[[Place], Sequence[str]]
+    user: str = ""
+
+    @property
+    def as_user(self) -> Sequence[str]:
+        """The words that have setpriv start it so."""
+        if not self.user or os.geteuid() != 0:
+            return []
+        return ["--reuid", self.user, "--regid", self.user, "--clear-groups"]
 
 
 def _nginx(more: str = "") -> Callable[[Place], Sequence[str]]:
@@ -225,7 +237,7 @@ PROXIES = {
             _lighttpd("server.stream-response-body = 1"),
         ),
         Proxy("varnish", "varnishd", "`first_byte_timeout`, `between_bytes_timeout`", _varnish),
-        Proxy("squid", "squid", "`read_timeout`", _squid),
+        Proxy("squid", "squid", "`read_timeout`", _squid, user="proxy"),
         Proxy("nghttpx", "nghttpx", "`backend-read-timeout`", _nghttpx),
     )
 }
@@ -240,7 +252,7 @@ def in_front(proxy: Proxy, upstream: int, folder: Path, timer_s: int) -> Generat
     folder.chmod(0o777)  # some of them give up being root
     at = Place(found[proxy.program], folder, free_port(), upstream, timer_s)
     with serving(
-        [found["setpriv"], "--pdeathsig", "TERM", *proxy.argv(at)],
+        [found["setpriv"], *proxy.as_user, "--pdeathsig", "TERM", *proxy.argv(at)],
         name=proxy.name,
         url=f"http://127.0.0.1:{at.port}",
         directory=folder,
