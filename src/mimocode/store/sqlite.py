@@ -107,14 +107,14 @@ class SqliteFile:
                 self._sync(full=True)
                 self._numbers = numbers.taken_up(self._writer, now_ms=ids.now_ms())
                 self._slack = Slack(self._writer)
+                for (made,) in self._writer.execute(_NEWEST_IDS):
+                    ids.follow(made)
             except sqlite3.Error:
                 self._writer.close()
                 raise
         except sqlite3.Error as error:
             raise refused(self.path, "opened", error) from error
         self.opened_at = self._numbers.last
-        for (made,) in self._writer.execute(_NEWEST_IDS):
-            ids.follow(made)
 
     def _look(self) -> None:
         """A file that was not closed by who had it last is looked through before it is changed."""
