@@ -97,7 +97,8 @@ def _as_planned(fed: list[Asked], steps: list[JsonObject], seen: Seen) -> Iterat
 
 def _stopped(step: JsonObject) -> bool:
     """Whether a human said no in it, and no more."""
-    return any((part.get("metadata") or {}).get("stop") for part in step["parts"])
+    marks: list[JsonObject] = [part.get("metadata") or {} for part in step["parts"]]
+    return any(mark.get("stop") for mark in marks)
 
 
 def effects_happen_once(seen: Seen, disk: Disk) -> Iterator[str]:
