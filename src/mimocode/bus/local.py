@@ -73,6 +73,7 @@ class Subscription:
         self._missed: Pages | None = None
         self._early = 0
         """How many frames of what comes before the queue are not sent yet."""
+        self._begun = False
         self._wake = anyio.Event()
         self._over = False
         self.queued = 0
@@ -100,6 +101,7 @@ class Subscription:
     def begin(self, first: Sequence[Published]) -> None:
         """Puts `first` before all else. Call it before `take`."""
         self._first = self._frames_of(first)
+        self._begun = True
 
     def resume(self, first: Sequence[Published], missed: Pages) -> None:
         """Puts `first` before all else, then what was missed, as it is asked for. Call it before `take`."""
@@ -144,6 +146,11 @@ class Subscription:
         self._early -= early
         self.handed += count - early
         self._bus.caught_up()
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether the socket has not taken yet what comes before the queue: a turn may have begun and ended there."""
+        return not self._over and (not self._begun or self._early > 0)
 
     def cut(self) -> None:
         """Ends it at once: what is not taken yet is for the reader to ask for again."""
@@ -234,7 +241,7 @@ class Bus:
         """
         goals = [(one, one.queued) for one in self._subscriptions]
         with anyio.move_on_after(patience_s):
-            while any(one.handed < goal for one, goal in goals):
+            while any(one.handed < goal or one.catching_up for one, goal in goals):
                 if self._caught_up is None:
                     self._caught_up = anyio.Event()
                 await self._caught_up.wait()

@@ -1,0 +1,40 @@
+"""A stream that connects when its turn is nearly over."""
+
+import anyio
+import pytest
+
+from mimocode.bus.local import Bus, Published
+from mimocode.wire.event import ServerConnected
+
+
+@pytest.mark.parametrize("when", ["before it begins", "before its first frames are taken"])
+async def test_an_answer_waits_until_a_stream_that_came_late_has_its_first_frames(when: str) -> None:
+    bus, order = Bus(), list[str]()
+    stream = bus.subscribe(None)
+    first = [Published(None, ServerConnected())]
+    if when != "before it begins":
+        stream.begin(first)
+
+    async def answer() -> None:
+        await bus.flushed(patience_s=20)
+        order.append("answered")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(answer)
+        await anyio.wait_all_tasks_blocked()
+        if when == "before it begins":
+            stream.begin(first)
+        frames = await stream.take()
+        order.append("taken")
+        stream.sent(len(frames or ()))
+
+    assert order == ["taken", "answered"]
+
+
+async def test_an_answer_waits_for_nobody_who_has_left() -> None:
+    bus = Bus()
+    stream = bus.subscribe(None)
+    stream.close()
+
+    with anyio.fail_after(10):
+        assert await bus.flushed(patience_s=3600) is False
