@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.behaviours import PLANNED
 from tests.contract.recorded_model import obey
 
 from support.clients import Pinned, pinned, python_client
@@ -41,12 +40,6 @@ TOOLS = " ".join(
 
 def uncoloured(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-def needs(operation: str) -> None:
-    """An expected failure where our server does not have the operation yet."""
-    if not AGAINST_PEER and operation in PLANNED:
-        pytest.xfail(f"planned: {operation}")
 
 
 class Commands:
@@ -205,6 +198,40 @@ async def test_opencode_run_takes_agent_model_title_and_file(commands: Commands,
     assert "file" in [part["type"] for part in listed[0]["parts"]]
 
 
+async def test_opencode_run_forks_the_latest_session(commands: Commands) -> None:
+    latest = (await commands.lines("say hello"))[0]["sessionID"]
+
+    fork = await commands.lines("--continue", "--fork", "elsewhere")
+
+    assert fork[0]["sessionID"] != latest
+    assert fork[-2]["part"]["text"].strip() == HELLO
+
+
+async def test_opencode_run_shows_what_a_model_thinks(commands: Commands) -> None:
+    lines = await commands.lines("--thinking", "go [[think pondering deeply]]")
+
+    thoughts = [line["part"]["text"].strip() for line in lines if line["type"] == "reasoning"]
+    assert thoughts == ["pondering deeply"]
+
+
+async def test_opencode_run_shares_a_session_as_a_file(commands: Commands) -> None:
+    if AGAINST_PEER:
+        pytest.skip("opencode would ask somebody else's server")
+
+    finished = await commands.run("--share", "say hello")
+
+    (url,) = re.findall(r"file://(\S+\.json)", finished.out + finished.err)
+    assert (finished.code, HELLO in finished.out) == (0, True)
+    assert json.loads(Path(url).read_text())["info"]["share"]["url"] == f"file://{url}"
+
+
+async def test_opencode_run_never_loses_the_last_line_of_a_turn_with_tools(commands: Commands) -> None:
+    outputs = [(await commands.lines(f"work {number} {TOOLS}"))[-2:] for number in range(2)]
+
+    assert [[line["type"] for line in lines] for lines in outputs] == [["text", "step_finish"]] * 2
+    assert all(lines[0]["part"]["text"].startswith(HELLO) for lines in outputs)
+
+
 async def test_opencode_run_says_when_a_session_is_unknown(commands: Commands) -> None:
     finished = await commands.run("--session", "ses_000000000000aaaaaaaaaaaaaa", "hi")
 
@@ -218,10 +245,13 @@ async def test_opencode_run_shows_a_failed_model_call(commands: Commands) -> Non
     assert "scripted failure" in finished.err + finished.out
 
 
-async def test_opencode_run_runs_a_command(commands: Commands) -> None:
-    finished = await commands.run("--command", "init")
+async def test_opencode_run_runs_a_command_with_its_arguments(commands: Commands, server: Server) -> None:
+    lines = await commands.lines("--command", "init", "be brief")
 
-    assert (finished.code, finished.out.strip()) == (0, HELLO)
+    async with server.client() as client:
+        listed = (await client.get(f"/session/{lines[0]['sessionID']}/message")).json()
+    assert lines[-2]["part"]["text"].strip() == HELLO
+    assert "be brief" in listed[0]["parts"][0]["text"]
 
 
 async def test_opencode_run_uses_a_password(
@@ -241,9 +271,11 @@ async def test_opencode_run_uses_a_password(
         commands = Commands(packages, server, home, project)
         with_it = await commands.run("-p", "secret", "say hello")
         by_environment = await commands.run("say hello", env={"OPENCODE_SERVER_PASSWORD": "secret"})
+        by_name = await commands.run("-p", "secret", "-u", "opencode" if AGAINST_PEER else "mimocode", "say hello")
         without = await commands.run("say hello")
 
-    assert (with_it.out.strip(), by_environment.out.strip(), without.code) == (HELLO, HELLO, 1)
+    answers = [finished.out.strip() for finished in (with_it, by_environment, by_name)]
+    assert (answers, without.code) == ([HELLO] * 3, 1)
 
 
 async def _script(name: str, packages: Pinned, server: Server, project: Path, tmp_path: Path) -> dict[str, Any]:
