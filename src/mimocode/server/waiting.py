@@ -13,6 +13,7 @@ wait                          as nothing of this; a GET of the prompt then waits
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from mimocode.app import App
 from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.line import line_to
 from mimocode.asgi.types import Receive, Scope, Send
-from mimocode.errors import Invalid
+from mimocode.errors import Invalid, Unavailable
 from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
 
@@ -94,7 +95,8 @@ class TurnAnswer(Response):
                         await self._running.answer()
                 await (await self._so_far())(scope, receive, line.send)
         if self._owed and self._app.places.on_disconnect == "abort":
-            await self._app.runner.abort(self._running.session_id)
+            with suppress(Unavailable):  # the server stops: nobody is left to be told
+                await self._app.runner.abort(self._running.session_id)
 
     async def _answer(self) -> bytes:
         answer = await self._running.answer()

@@ -58,6 +58,8 @@ class Admitted:
     pen: Writing | None = None
     closing: bool = False
     aborted: bool = False
+    suspended: bool = False
+    """It stopped without an end, and goes on later."""
     companions: list[Running] = field(default_factory=list[Running])
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from mimocode.bus.local import Bus
+from mimocode.errors import Unavailable
 from mimocode.human.asks import Asks
 from mimocode.turn.abort import finalised
 from mimocode.turn.failure import unknown
@@ -32,6 +33,10 @@ from .title import Titles
 from .turns import Turns
 
 _log = logging.getLogger(__name__)
+
+_NOT_ABORTED = (
+    "The turn was not aborted: the server stops, or cannot write. It goes on later: send the abort again then."
+)
 
 
 class Lanes:
@@ -85,7 +90,7 @@ class Lanes:
         """Runs it when those before it have ended."""
         session_id = admitted.handle.session_id
         if self.stopping:
-            self._release(admitted, answers.suspended(session_id, admitted.handle.turn_id, None))
+            self._put_aside(admitted)
             return
         # Busy before anybody can ask: some clients take an idle session for a turn that is over.
         self._sessions.status(place, session_id, Busy())
@@ -104,7 +109,7 @@ class Lanes:
                 lane.current = None
         finally:
             for left in lane.turns:
-                self._release(left, answers.suspended(session_id, left.handle.turn_id, left.pen))
+                self._put_aside(left)
             del self._lanes[session_id]
             if lane.place is not None and not self.stopping:
                 self._sessions.status(lane.place, session_id, Idle())
@@ -113,24 +118,25 @@ class Lanes:
     async def _run(self, lane: Lane, admitted: Admitted) -> None:
         """One turn, from where its messages stand to its answer."""
         handle = admitted.handle
-        failed: AssistantError | None = MessageAbortedError() if admitted.aborted else None
+        before = admitted.aborted  # while it runs an abort cancels the scope
+        failed: AssistantError | None = MessageAbortedError() if before else None
         with anyio.CancelScope() as lane.scope:
-            failed = await self._safely(handle.session_id, lambda: self._work(admitted)) or failed
+            failed = await self._safely(handle.session_id, lambda: self._work(admitted, run=not before)) or failed
         admitted.close()
         if lane.scope.cancelled_caught or (failed is not None and lane.scope.cancel_called):
             # Whatever went wrong while it was being stopped: it was stopped.
             failed = MessageAbortedError()
             if not admitted.aborted:
-                self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, admitted.pen))
+                self._put_aside(admitted)
                 return
         if await self._safely(handle.session_id, lambda: self._end(admitted, failed)):
             # The disk refuses, say: the turn stays unfinished there, and goes on when it can. Who waits is told.
-            self._release(admitted, answers.suspended(handle.session_id, handle.turn_id, admitted.pen))
+            self._put_aside(admitted)
 
-    async def _work(self, admitted: Admitted) -> None:
+    async def _work(self, admitted: Admitted, *, run: bool) -> None:
         handle = admitted.handle
         admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
-        if not admitted.aborted:
+        if run:
             await self._turns.run(admitted.kind, admitted.pen, admitted.close)
 
     async def _end(self, admitted: Admitted, failed: AssistantError | None) -> None:
@@ -164,6 +170,11 @@ class Lanes:
     def _beside(self, session_id: str, work: Callable[[], Awaitable[None]]) -> None:
         self._group.start_soon(self._safely, session_id, work)
 
+    def _put_aside(self, admitted: Admitted) -> None:
+        """It has not ended: it goes on when it can, and who waits is told so."""
+        admitted.suspended = True
+        self._release(admitted, answers.suspended(admitted.handle.session_id, admitted.handle.turn_id, admitted.pen))
+
     def _release(self, admitted: Admitted, answer: bytes) -> None:
         for handle in (admitted.handle, *admitted.companions):
             self.handles.pop((handle.session_id, handle.turn_id), None)
@@ -172,8 +183,11 @@ class Lanes:
     async def abort(self, session_id: str) -> None:
         """Ends the session's turn and those that wait behind it, and returns when all of that is written.
 
-        A prompt that comes meanwhile is not meant, and not waited for.
+        A prompt that comes meanwhile is not meant, and not waited for. Raises `Unavailable` when the server stops, or
+        cannot write, before that: then they go on when they can.
         """
+        if self.stopping:
+            raise Unavailable(_NOT_ABORTED)
         lane = self._lanes.get(session_id)
         if lane is None:
             return
@@ -184,6 +198,8 @@ class Lanes:
             lane.scope.cancel()
         for admitted in meant:
             await admitted.handle.answer()
+        if any(admitted.suspended for admitted in meant):
+            raise Unavailable(_NOT_ABORTED)
 
     async def suspend(self) -> None:
         """No new turns; those that run stop where they are, and go on at the next start.

@@ -209,7 +209,10 @@ class Runner:
     # ── ending, resuming ─────────────────────────────────────────────────────────────────────────────────
 
     async def abort(self, session_id: str) -> None:
-        """Ends the session's turn and those that wait behind it, and returns when all of that is written."""
+        """Ends the session's turn and those that wait behind it, and returns when all of that is written.
+
+        Raises `Unavailable` as `Lanes.abort` does.
+        """
         await self._lanes.abort(session_id)
 
     async def suspend(self) -> None:
