@@ -61,7 +61,7 @@ async def test_a_session_that_changed_nothing_has_no_diff(talk: Talk) -> None:
 @proves("session.init")
 async def test_init_is_a_command_under_its_older_name(talk: Talk) -> None:
     session = await talk.session()
-    wanted = {"providerID": "lab", "modelID": "scripted", "messageID": "msg_200000000000aaaaaaaaaaaaaa"}
+    wanted = {"providerID": "lab", "modelID": "scripted", "messageID": "msg_200000000001aaaaaaaaaaaaaa"}
 
     assert await talk.call("POST", f"/session/{session}/init", body=wanted) is True
 
