@@ -159,7 +159,8 @@ async def _index_of_all(root: Root) -> AsyncGenerator[dict[str, str]]:
 
 def _copied(index: Path, copy: Path) -> None:
     if index.exists():
-        shutil.copyfile(index, copy)
+        # With its time: by that git knows which files may have changed since without their size or time telling.
+        shutil.copy2(index, copy)
 
 
 def parsed(out: bytes) -> Sequence[Changed]:
