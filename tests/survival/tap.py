@@ -7,13 +7,13 @@ import socket
 import struct
 import time
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
 import anyio
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketStream, TaskGroup
 
 _LAST_CHUNK = b"0\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
@@ -59,6 +59,7 @@ class Tap:
     def __init__(self, upstream: int, cut: Cut | None, total_s: float) -> None:
         self.port = 0
         self.exchanges: list[Exchange] = []
+        self._open = set[socket.socket]()
         self._upstream = upstream
         self._cut: Cut | None = cut
         self._total_s = total_s
@@ -71,9 +72,28 @@ class Tap:
         """The exchanges whose request line has this in it."""
         return [exchange for exchange in self.exchanges if path in exchange.request]
 
-    async def carry(self, client: SocketStream) -> None:
+    async def accept(self, listening: socket.socket, group: TaskGroup) -> None:
+        """Every connection, until it is cancelled. None is lost between being accepted and being carried."""
+        while True:
+            await anyio.wait_readable(listening)
+            with suppress(BlockingIOError):
+                client, _ = listening.accept()
+                self._open.add(client)
+                group.start_soon(self._carry, client)
+
+    def close(self) -> None:
+        """Closes what nobody came to carry."""
+        for client in self._open:
+            client.close()
+
+    async def _carry(self, accepted: socket.socket) -> None:
         """One connection, from its beginning to its end."""
-        async with client:
+        try:
+            stream = await SocketStream.from_socket(accepted)
+        except (OSError, ValueError):  # it is gone already, and stays in `_open`
+            return
+        async with stream as client:
+            self._open.discard(accepted)
             try:
                 server = await anyio.connect_tcp("127.0.0.1", self._upstream)
             except OSError:
@@ -155,19 +175,21 @@ class _Carried:
 
 def _reset_on_close(stream: SocketStream) -> None:
     raw = stream.extra(SocketAttribute.raw_socket)
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    with suppress(OSError):  # it is closed already
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
 @asynccontextmanager
 async def tapped(upstream: int, *, cut: Cut | None = None, total_s: float = 0.0) -> AsyncGenerator[Tap]:
     """A tap in front of a port of the loopback interface, until the block ends."""
     tap = Tap(upstream, cut, total_s)
-    async with AsyncExitStack() as stack:
-        listener = await stack.enter_async_context(
-            await anyio.create_tcp_listener(local_host="127.0.0.1", local_port=0)
-        )
-        tap.port = listener.extra(SocketAttribute.local_port)
-        group = await stack.enter_async_context(anyio.create_task_group())
-        group.start_soon(listener.serve, tap.carry)
-        yield tap
-        group.cancel_scope.cancel()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        tap.port = listening.getsockname()[1]
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(tap.accept, listening, group)
+                yield tap
+                group.cancel_scope.cancel()
+        finally:
+            tap.close()
