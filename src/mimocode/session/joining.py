@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mimocode import ids
-from mimocode.errors import Conflict
+from mimocode.errors import Conflict, Unavailable
 from mimocode.store.queries import Queries
 from mimocode.store.rows import TurnRow
 from mimocode.wire.session import Session
@@ -96,7 +96,7 @@ class Joining:
     async def waited_for(self, session_id: str, message_id: str) -> Running | None:
         """The turn of this prompt, for somebody who only waits; None if the message is no prompt.
 
-        Raises `Conflict` for one that nobody runs: it would be waited for in vain.
+        Raises `Conflict` for one that nobody runs: it would be waited for in vain; `Unavailable` when the server stops.
         """
         known = self._lanes.handles.get((session_id, message_id))
         row = await self._queries.turn(session_id, message_id)
@@ -104,6 +104,8 @@ class Joining:
             return _ended(row, row.answer)
         known = known or self._lanes.handles.get((session_id, message_id))
         if row is not None and known is None:
+            if self._lanes.stopping:
+                raise Unavailable("The server is shutting down. Send the request again when it is back.")
             raise Conflict(
                 f"The turn {message_id} was left unfinished and nobody runs it. "
                 f"POST /session/{session_id}/resume, or send the prompt again, and it goes on."

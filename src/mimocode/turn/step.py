@@ -2,6 +2,7 @@
 
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import takewhile
 
 import anyio
 
@@ -34,7 +35,7 @@ async def call_model(pen: Writing, action: CallModel) -> None:
         assert isinstance(info, AssistantMessage)
         asked = pen.history.entry(info.parentID)
         await _forget_attempt(pen, info.id)
-        call = _call(pen, action, asked, leave_out=info.id)
+        call = _call(pen, action, asked, before=info.id)
     retries, waited_s = 0, 0.0
     while True:
         world.account.status(turn.place, turn.session_id, Busy())
@@ -57,9 +58,13 @@ async def call_model(pen: Writing, action: CallModel) -> None:
         await world.clock.sleep(delay)
 
 
-def _call(pen: Writing, action: CallModel, asked: Entry, *, leave_out: str | None = None) -> ModelCall:
+def _call(pen: Writing, action: CallModel, asked: Entry, *, before: str | None = None) -> ModelCall:
+    """`before` is a step that is done again: what was said after it began (a prompt that was fed to the turn) is
+    answered by the next one.
+    """
     turn, world = pen.turn, pen.world
-    history = [entry.frozen() for entry in pen.history.visible() if entry.info.id != leave_out]
+    seen = takewhile(lambda entry: entry.info.id != before, pen.history.visible())
+    history = [entry.frozen() for entry in seen]
     call = ModelCall(
         model=turn.model,
         session_id=turn.session_id,
