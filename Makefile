@@ -36,13 +36,11 @@ test: setup
 contract: setup
 	MIMOCODE_CONTRACT_PEER=$(PEER) $(BIN)/python -m pytest tests/contract tests/e2e/test_real_clients.py
 
-# kill -9, N times, and what became of every turn. The seed of a failure is printed; SEED=… kills there again.
+# kill -9, N times, and what became of every turn. The seed of a failure is printed; N=1 SEED=… kills there again.
+# REPORT=bench/KILLS.md writes it down, MINUTES=… bounds it; COMMITS=1 dies at every transaction instead.
 crash: setup
-	PYTHONPATH=tests:. $(BIN)/python -m tests.crash $(or $(N),100) $(if $(SEED),--seed $(SEED))
-
-# Every client through every proxy, about ten minutes; writes docs/survival.md. ONLY="nginx httpx" runs some of it.
-survival: setup
-	PYTHONPATH=tests:. $(BIN)/python -m tests.survival $(if $(ONLY),--only $(ONLY))
+	PYTHONPATH=tests:. $(BIN)/python -m tests.crash $(or $(N),100) $(if $(SEED),--seed $(SEED)) $(if $(COMMITS),--commits) \
+		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPORT),--report $(REPORT))
 
 # Beside the peer, in one run; writes bench/RESULTS.md.
 bench: setup

@@ -13,7 +13,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -105,7 +105,8 @@ def main() -> None:
     for line in sys.stdin:
         with tempfile.TemporaryDirectory() as scratch:
             outcome = run(Job(**json.loads(line)), Path(scratch), zygote)
-        print(json.dumps(asdict(outcome)), flush=True)
+        told = {one.name: getattr(outcome, one.name) for one in fields(outcome)}  # asdict breaks a Counter
+        print(json.dumps(told), flush=True)
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ _RANGES: Mapping[Moment, tuple[int, int]] = {
 }
 _SOFT = 0.1
 """How many of the ends are SIGTERM."""
-_STARTS = 30
-"""A life whose moment does not come is ended when it lasted so many times its own start, or a run would be over before
-its kills. At least and at most these seconds: a machine that does much else is slow at all of it."""
-_OLD_S = (2.5, 30.0)
+_OLD_EVENTS = 150
+"""A life whose moment does not come is ended after so many, or a run would be over before its kills."""
+_OLD_STARTS, _OLD_S = 12, (1.5, 12.0)
+"""Or when it lasted so many times its own start, between these seconds: a busy machine is slow at all of it."""
 
 
 class Lives:
@@ -118,11 +118,13 @@ class Lives:
         self._counts[moment] += 1
         if moment == self._moment and self._counts[moment] == self._number:
             self._kill(moment)
+        elif self._counts["event"] == _OLD_EVENTS and self._moment != "never":
+            self._kill("old age")
 
     async def grow_old(self) -> None:
         """Ends this life when its moment has not come for long. Returns when it is told to end."""
         least, most = _OLD_S
-        with anyio.move_on_after(min(max(least, self._start_s * _STARTS), most)):
+        with anyio.move_on_after(min(max(least, self._start_s * _OLD_STARTS), most)):
             await self.over.wait()
         if self._moment != "never":
             self._kill("old age")
