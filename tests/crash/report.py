@@ -70,7 +70,7 @@ class Report:
         failed = [f"- seed `{one.seed}`: {_cut(one.wrong[0])} ({len(one.wrong)} remarks)" for one in self.failed]
         return "\n".join(
             [
-                f"# {self._wanted:,} kills",
+                "# Kills",
                 "",
                 "Made by `make crash`; do not edit.",
                 "",
