@@ -25,7 +25,7 @@ from support.programs import ROOT
 
 from . import commits, harness
 from .harness import Outcome
-from .zygote import Zygote, python_path
+from .zygote import Zygote, die_with_parent, python_path
 
 MOST_COMMITS = 500
 """More than any scene has: a run ends when a scene ended before its crash."""
@@ -99,6 +99,7 @@ class _Worker:
 
 
 def main() -> None:
+    die_with_parent()
     # Clients that leave and servers that die are what this is about: asyncio need not warn of each.
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     zygote = Zygote()

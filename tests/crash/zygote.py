@@ -22,7 +22,7 @@ import anyio
 
 from support.programs import BIN, ROOT
 
-_DIE_WITH_PARENT = 1
+_PDEATHSIG = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
 
@@ -132,9 +132,14 @@ def _reap() -> None:
         return
 
 
+def die_with_parent() -> None:
+    """From now on this process is killed when the thread that started it ends."""
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+
+
 def _become(birth: Birth, parent: int) -> None:
     os.setsid()
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
     log = os.open(birth.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
