@@ -367,3 +367,23 @@ async def test_a_directory_that_makes_no_sense_is_refused(tmp_path: Path) -> Non
         answer = await running.client.get("/event", params={"directory": "/a\0b"})
 
     assert (answer.status_code, answer.json()["data"]["kind"]) == (400, "Query")
+
+
+@BOTH
+@pytest.mark.parametrize("opening_s", [2.0, -1.0])
+async def test_who_comes_back_without_an_id_is_told_once_of_an_ask_that_was_settled_meanwhile(
+    tmp_path: Path, path: str, opening_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "OPENING_S", opening_s)
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        async with running.prompting(session):
+            asked = await running.asked()
+            await running.answer("Red")
+        async with hearing(running, path) as stream:
+            told = await stream.until("question.replied")
+            await running.session()
+            await stream.until("session.created")
+
+    assert told == {"sessionID": session, "requestID": asked["id"], "answers": [["Red"]]}
+    assert stream.kinds.count("question.replied") == 1

@@ -18,9 +18,10 @@ def ours(
     env: Mapping[str, str] | None = None,
     words: tuple[str, ...] = ("--no-auth",),
     authorization: str | None = None,
+    port: int | None = None,
 ) -> Generator[Server]:
-    """`mimo serve` in `project`; its home, state and log are in `scratch`."""
-    port = free_port()
+    """`mimo serve` in `project`; its home, state and log are in `scratch`. `port` None is any free one."""
+    port = port or free_port()
     environment = {
         **plain_environment(scratch / "home"),
         "MIMOCODE_HOME": str(scratch / "mimocode"),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
+from mimocode import ids
 from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.errors import Unavailable
 from mimocode.store import missed
@@ -19,7 +20,10 @@ from mimocode.wire.event import (
     Body,
     PartUpdated,
     PermissionAsked,
+    PermissionReplied,
     QuestionAsked,
+    QuestionRejected,
+    QuestionReplied,
     ServerConnected,
     SessionIdle,
     SessionStatusChanged,
@@ -29,6 +33,10 @@ from mimocode.wire.session import Idle, SessionStatus
 _log = logging.getLogger(__name__)
 
 _ASKED = (QuestionAsked, PermissionAsked)
+_SETTLED = (QuestionReplied, QuestionRejected, PermissionReplied)
+
+SETTLED_MS = 30_000
+"""How long whoever connects anew is told that an ask was settled."""
 
 _UNTOLD = 10_000
 """So many writes of others may be told between the write that ends a turn and the word that its session is idle. Who
@@ -61,9 +69,10 @@ class Streams:
     async def begin(self, directory: str | None, after: int | None = None) -> Subscription:
         """The events of a directory, or of all (None), from now on, or all that changed after a write.
 
-        Both begin with `server.connected`. Without `after` it is followed by what is still asked and the first events
-        of turns that began just now. With it, by what was missed in the order of the writes, by the status of sessions
-        in which a turn began or ended, and by texts that are being written, as far as they are.
+        Both begin with `server.connected`. Without `after` it is followed by what is still asked or was settled just
+        now, and the first events of turns that began just now. With it, by what was missed in the order of the writes,
+        by the status of sessions in which a turn began or ended, and by texts that are being written, as far as they
+        are.
         An `after` that this database has not reached counts as 0: it is another database's, or was lost with the power.
         """
         subscription = self._bus.subscribe(directory)
@@ -88,7 +97,14 @@ class Streams:
         waiting = [
             Published(place, body) for place, body in pending if not (isinstance(body, _ASKED) and body.id in asked)
         ]
-        subscription.begin([Published(None, ServerConnected(), since), *waiting, *opening])
+        # A client that comes back without an id may still show the dialog of an ask that was settled meanwhile.
+        again = {one.body.requestID for one in opening if isinstance(one.body, _SETTLED)}
+        settled = [
+            Published(one.place, one.body)
+            for one in await missed.settled(self._file, ids.now_ms() - SETTLED_MS, subscription.since, directory)
+            if isinstance(one.body, _SETTLED) and one.body.requestID not in again
+        ]
+        subscription.begin([Published(None, ServerConnected(), since), *settled, *waiting, *opening])
 
     def _resumed(self, subscription: Subscription, directory: str | None, after: int) -> None:
         half_told, statuses = self._bus.half_told(directory), self._sessions.statuses

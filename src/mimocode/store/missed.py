@@ -59,6 +59,14 @@ async def touched(file: SqliteFile, after: int, through: int, directory: str | N
     return [Touched(row["id"], Place(row["directory"], row["project_id"])) for row in rows]
 
 
+async def settled(file: SqliteFile, since_ms: int, through: int, directory: str | None) -> list[Missed]:
+    """Asks that were settled since then, and by that write at the latest, in the order of the writes."""
+    after = max(0, through - _LATELY)
+    where = {"after": after, "through": through, "directory": directory, "since": since_ms}
+    rows = await file.rows(_SETTLED, where)
+    return [Missed(row["seq"], Place(row["directory"], row["project"]), _TOLD_BY[row["kind"]](row)) for row in rows]
+
+
 def _here(changed: str, place: str) -> str:
     """The plus keeps SQLite from walking all that a directory ever had instead of what changed."""
     return (
@@ -107,6 +115,14 @@ _ALL = (
 )
 CHANGES = f"{' UNION ALL '.join(_ALL)} ORDER BY seq LIMIT :most"
 """One page. Its columns are named by the first of the tables."""
+
+_LATELY = 2_000
+"""So many writes are looked through for asks that were settled just now."""
+
+_SETTLED = (
+    "WITH told (seq, kind, directory, project, session_id, id, more, data) AS"  # noqa: S608 - our own names
+    f" ({_ASKS} AND ask.settled >= :since) SELECT * FROM told ORDER BY seq"
+)
 
 _TOUCHED = (
     "SELECT id, directory, project_id FROM session WHERE id IN ("

@@ -1,0 +1,82 @@
+"""A program in a real terminal of its own (tmux): keys are sent, the screen is read."""
+
+import subprocess
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import debian
+
+WITHIN_S = 60
+_LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """One terminal with one program in it. `socket` is tmux's own, so no other tmux is touched."""
+
+    tmux: str
+    socket: Path
+
+    def screen(self) -> str:
+        """What is shown now, without colours."""
+        return self._tmux("capture-pane", "-p", "-t", "main")
+
+    def keys(self, *names: str) -> None:
+        """Presses keys by their names in tmux: Enter, Escape, C-c, Up."""
+        self._tmux("send-keys", "-t", "main", *names)
+
+    def type(self, text: str) -> None:
+        """Types a text as it is."""
+        self._tmux("send-keys", "-t", "main", "-l", text)
+
+    def until(self, *texts: str, gone: Sequence[str] = (), within_s: float = WITHIN_S) -> str:
+        """Waits until all of `texts` are on the screen, and none of `gone`; returns the screen.
+
+        Raises `TimeoutError` that shows it.
+        """
+        ends = time.monotonic() + within_s
+        while True:
+            shown = self.screen()
+            if all(text in shown for text in texts) and not any(text in shown for text in gone):
+                return shown
+            if time.monotonic() > ends:
+                absent = f" without {list(gone)}" if gone else ""
+                raise TimeoutError(f"{list(texts)}{absent} did not show within {within_s} s:\n{shown}")
+            time.sleep(_LOOK_S)
+
+    def _tmux(self, *words: str) -> str:
+        done = subprocess.run(
+            [self.tmux, "-S", str(self.socket), *words], capture_output=True, text=True, timeout=WITHIN_S, check=True
+        )
+        return done.stdout
+
+
+@contextmanager
+def terminal(
+    argv: Sequence[str | Path],
+    *,
+    scratch: Path,
+    cwd: Path,
+    env: Mapping[str, str],
+    columns: int = 140,
+    rows: int = 45,
+) -> Generator[Terminal]:
+    """Runs the program in a terminal of that size until the block ends."""
+    program = str(debian.programs("tmux")["tmux"])
+    shown = Terminal(program, scratch / "tmux.sock")
+    environment = {**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    # `env -i`: the program sees what it is given, not what tmux adds.
+    words = ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *(str(word) for word in argv)]
+    size = ["-x", str(columns), "-y", str(rows)]
+    tmux = [program, "-S", str(shown.socket), "-f", "/dev/null"]
+    session = ["new-session", "-d", "-s", "main", *size, "-c", str(cwd)]
+    subprocess.run([*tmux, *session, *words], env=environment, timeout=WITHIN_S, check=True)
+    try:
+        yield shown
+    finally:
+        subprocess.run(
+            [program, "-S", str(shown.socket), "kill-server"], capture_output=True, timeout=WITHIN_S, check=False
+        )
