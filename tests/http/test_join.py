@@ -14,6 +14,7 @@ from dirty_equals import IsPartialDict, IsStr
 from mimocode.asgi.group import task_group
 from mimocode.server.http import asgi
 from mimocode.server.listen import listening
+from mimocode.session import joining
 from support.system import QUESTION, System, prompt_of, system
 
 SHELL = {"agent": "build", "command": "echo once >> ran"}
@@ -165,7 +166,22 @@ async def test_an_announced_retry_joins_a_turn_that_went_on_after_a_restart(tmp_
     assert len(users) == 1
 
 
-async def test_a_retry_of_a_turn_that_is_over_or_of_another_body_is_a_prompt_of_its_own(tmp_path: Path) -> None:
+async def test_an_announced_retry_that_comes_just_after_the_end_gets_the_same_answer(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: first\n---\ntext: second") as running:
+        session = await running.session()
+        path = f"/session/{session}/message"
+        first = await running.client.post(path, json=prompt_of("go"), headers={"x-stainless-retry-count": "0"})
+        again = await running.client.post(path, json=prompt_of("go"), headers=RETRY)
+        users = [one for one in await running.messages(session) if one["info"]["role"] == "user"]
+
+    assert again.content.strip() == first.content.strip()
+    assert len(users) == 1
+
+
+async def test_a_retry_long_after_the_end_or_of_another_body_is_a_prompt_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "RETRIED_WITHIN_MS", -60_000)
     async with system(tmp_path, f"text: first\n---\n{QUESTION}") as running:
         session = await running.session()
         await running.prompt(session, "go")
@@ -176,6 +192,17 @@ async def test_a_retry_of_a_turn_that_is_over_or_of_another_body_is_a_prompt_of_
         users = [one for one in await running.messages(session) if one["info"]["role"] == "user"]
 
     assert [one["parts"][0]["text"] for one in users] == ["go", "go", "stop"]
+
+
+async def test_a_retry_of_what_was_said_before_the_last_prompt_is_a_prompt_of_its_own(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: first\n---\ntext: second\n---\ntext: third") as running:
+        session = await running.session()
+        await running.prompt(session, "go")
+        await running.prompt(session, "stop")
+        await running.client.post(f"/session/{session}/message", json=prompt_of("go"), headers=RETRY)
+        users = [one for one in await running.messages(session) if one["info"]["role"] == "user"]
+
+    assert [one["parts"][0]["text"] for one in users] == ["go", "stop", "go"]
 
 
 async def test_content_location_gives_the_answer_to_who_prefers_to_wait(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ a request says that it was sent before by …        it joins
 ──────────────────────────────────────────────     ──────────────────────────────────────────────────────
 its `messageID`                                     the turn of that id, running or ended
 its key, when it has no `messageID`                 the turn that was started with that key, running or ended
-announcing a retry, when it has neither             the newest unfinished turn of the same body
+announcing a retry, when it has neither             the newest unfinished turn of the same body, or the session's
+                                                    last turn if it is of that body and ended just now
 
 The same `messageID` or key with another body is a `Conflict`.
 """
@@ -22,6 +23,9 @@ from mimocode.wire.why import Unfinished
 from .lane import Admitted, Lane, Running
 from .lanes import Lanes
 from .sessions import place_of
+
+RETRIED_WITHIN_MS = 30_000
+"""How long after a turn's end a retry that names no turn is taken to be of it. SDKs wait 8 s at most between tries."""
 
 _TAIL = 14
 """So many characters at the end of an id are free; the others are its prefix and its time."""
@@ -73,9 +77,19 @@ class Joining:
             found = await self._queries.turn_id_ending(session.id, _tail(repeat.key))
             return await self._of(session, found, digest, f"The Idempotency-Key {repeat.key!r}") if found else None
         if repeat.announced:
-            same = [row.id for row in await self._queries.unfinished_turns(session.id) if row.digest == digest]
-            return await self._of(session, same[-1], digest, same[-1]) if same else None
+            same = await self._retried(session.id, digest)
+            return None if same is None else await self._of(session, same, digest, same)
         return None
+
+    async def _retried(self, session_id: str, digest: bytes) -> str | None:
+        """The turn that an announced retry is of."""
+        running = [row.id for row in await self._queries.unfinished_turns(session_id) if row.digest == digest]
+        if running:
+            return running[-1]
+        # Clients wait before they try again, and the turn may have ended meanwhile.
+        last = await self._queries.last_turn(session_id)
+        lately = last is not None and last.ended is not None and last.ended >= ids.now_ms() - RETRIED_WITHIN_MS
+        return last.id if last is not None and lately and last.digest == digest else None
 
     async def _of(self, session: Session, turn_id: str, digest: bytes, name: str) -> Running | None:
         known = self._lanes.handles.get((session.id, turn_id))  # looked for first: it may end while its row is read

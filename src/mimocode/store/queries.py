@@ -138,6 +138,11 @@ class Queries:
         rows = await self._file.rows(f"{_TURN} WHERE ended IS NULL {where} ORDER BY session_id, number", given)
         return [_turn(row) for row in rows]
 
+    async def last_turn(self, session_id: str) -> TurnRow | None:
+        """The one that was admitted last."""
+        rows = await self._file.rows(f"{_TURN} WHERE session_id = ? ORDER BY number DESC LIMIT 1", (session_id,))
+        return _turn(rows[0]) if rows else None
+
     async def last_turn_number(self, session_id: str) -> int:
         """The highest number in use: of a turn, or of messages that were copied from another session's."""
         rows = await self._file.rows(
