@@ -1,16 +1,20 @@
-"""Who may come in: the password of this server, and how a request shows it."""
+"""Who may come in: with the password or a token, how a request shows it, and what each may then do."""
 
 import base64
 import os
+import re
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hmac import compare_digest
 from pathlib import Path
 from urllib.parse import parse_qs
 
 from mimocode.config.settings import Settings
 from mimocode.errors import ConfigError
+
+from .tokens import Scope, Tokens
 
 USERS = ("mimocode", "opencode")
 CHALLENGE = 'Basic realm="Secure Area"'
@@ -64,30 +68,94 @@ def _kept(file: Path) -> str:
     return kept
 
 
-def is_allowed(headers: Mapping[str, str], query: bytes, wanted: str) -> bool:
-    """Whether a request carries the password: as Basic, as Bearer, or as ``?auth_token=`` (Basic's base64).
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the name of a token, or `PASSWORD`."""
+
+    name: str
+    scope: Scope
+
+
+PASSWORD = "password"  # noqa: S105 - what the one who has it is called
+
+
+class Keys:
+    """What opens the door: the password, and the tokens if there are any."""
+
+    def __init__(self, password: str, tokens: Tokens | None = None) -> None:
+        self._password = password
+        self._tokens = tokens
+
+    def caller(self, given: Sequence[str], *, guesses: bool = True) -> Caller | None:
+        """Who shows one of these secrets. Without `guesses` only tokens count: what could be guessed is not judged."""
+        for secret in given:
+            if guesses and _same(secret, self._password):
+                return Caller(PASSWORD, "full")
+            token = self._tokens.of(secret) if self._tokens is not None else None
+            if token is not None:
+                return Caller(token.name, token.scope)
+        return None
+
+
+def shown(headers: Mapping[str, str], query: bytes) -> list[str]:
+    """The secrets that a request carries: as Basic, as Bearer, or as ``?auth_token=`` (Basic's base64).
 
     `headers` are by lower-case name.
     """
     scheme, _, value = headers.get("authorization", "").partition(" ")
     match scheme.lower():
         case "basic":
-            return _basic(value.strip(), wanted)
+            return _basic(value.strip())
         case "bearer":
-            return _same(value.strip(), wanted)
+            return [value.strip()]
         case _:
             tokens = parse_qs(query.decode("latin-1")).get("auth_token", [])
             # A plus that was not escaped has come as a space.
-            return any(_basic(token.replace(" ", "+"), wanted) for token in tokens)
+            return [secret for token in tokens[:_MOST_SHOWN] for secret in _basic(token.replace(" ", "+"))]
 
 
-def _basic(token: str, wanted: str) -> bool:
+def attempted(headers: Mapping[str, str], query: bytes) -> bool:
+    """Whether a request tried to show something, be it nonsense. One that did not is only to be asked."""
+    return "authorization" in headers or b"auth_token" in query
+
+
+_MOST_SHOWN = 4
+
+
+def _basic(token: str) -> list[str]:
     try:
         user, _, given = base64.b64decode(token, validate=True).decode().partition(":")
     except ValueError:  # not ASCII, not base64, or not UTF-8 inside
-        return False
-    return user in USERS and _same(given, wanted)
+        return []
+    return [given] if user in USERS else []
 
 
 def _same(given: str, wanted: str) -> bool:
-    return compare_digest(given.encode(), wanted.encode())
+    return compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
+
+
+_OF_ASKS = re.compile(
+    r"/question | /permission | /api/(question|permission)/request | /api/session/[^/]+/(question|permission)(/[^/]+)?",
+    re.VERBOSE,
+)
+_ANSWERS = re.compile(
+    r"/question/[^/]+/(reply|reject) | /permission/[^/]+/reply | /session/[^/]+/permissions/[^/]+"
+    r" | /api/session/[^/]+/(question/[^/]+/(reply|reject) | permission/[^/]+/reply)",
+    re.VERBOSE,
+)
+_TAKING = frozenset({"/tui/control/next"})
+"""Reading these takes away what was read."""
+
+
+def may(scope: Scope, method: str, path: str) -> bool:
+    """Whether a token of this scope may ask that; `path` is the one that routes are found by."""
+    looks = method in ("GET", "HEAD")
+    match scope:
+        case "full":
+            return True
+        case "read":
+            return looks and path not in _TAKING
+        case "answer":
+            if looks:
+                return path == "/global/health" or _OF_ASKS.fullmatch(path) is not None
+            return method == "POST" and _ANSWERS.fullmatch(path) is not None

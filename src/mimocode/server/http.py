@@ -39,6 +39,7 @@ from .routes import (
     tui,
     vcs,
 )
+from .tokens import tokens_of
 
 ROUTES = (
     session,
@@ -62,10 +63,13 @@ ROUTES = (
 
 
 def asgi(app: App, *, password: str | None, host: str = "127.0.0.1") -> ASGIApp:
-    """The application. `password` None lets everybody in; `host` is what the server is bound to."""
+    """The application. `password` None lets everybody in; `host` is what the server is bound to.
+
+    With a password, the tokens of the state directory let in too.
+    """
     api = _api()
     api.state.services = app
-    return Guard(api, password=password, host=host)
+    return Guard(api, password=password, host=host, tokens=tokens_of(app.places))
 
 
 def _api() -> FastAPI:

@@ -40,7 +40,7 @@ _IN_TEXT: Final = (
         ),
         rf"\1{_HIDDEN}",
     ),
-    (re.compile(r"\b(?:sk|pk|ghp|gho|xox[abp])[-_][\w-]{12,}|\bAIza[\w-]{20,}"), _HIDDEN),
+    (re.compile(r"\bmimo_[\w-]{20,}|\b(?:sk|pk|ghp|gho|xox[abp])[-_][\w-]{12,}|\bAIza[\w-]{20,}"), _HIDDEN),
 )
 
 _registered: set[str] = set()
