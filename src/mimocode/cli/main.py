@@ -6,7 +6,7 @@ import typer
 
 from mimocode import __version__
 
-from . import commands, db
+from . import commands, db, token
 from .ends import conclude
 from .run import run
 
@@ -71,3 +71,4 @@ app.add_typer(commands.session, name="session")
 app.add_typer(commands.question, name="question")
 app.add_typer(commands.permission, name="permission")
 app.add_typer(db.group, name="db")
+app.add_typer(token.group, name="token")
