@@ -40,7 +40,8 @@ class Door:
         if secret is not None:
             headers["authorization"] = f"Bearer {secret}"
         async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=60, headers=headers) as client:
-            return await client.request(method, path, json=body)
+            with anyio.fail_after(30):  # a stream that was let in would never end
+                return await client.request(method, path, json=body)
 
 
 @asynccontextmanager
