@@ -13,7 +13,8 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mimocode.errors import ConfigError
 from mimocode.wire.base import JsonObject
@@ -51,10 +52,24 @@ def load(source: Source) -> None:
     importlib.import_module("pydantic_ai.direct")
     if wire_of(source) in ("chat", "responses"):
         importlib.import_module("mimocode.llm.openai_models")
+        if wire_of(source) == "responses":
+            _build_responses()
     elif wire_of(source) == "messages":
         importlib.import_module("pydantic_ai.models.anthropic")
     elif wire_of(source) == "google":
         importlib.import_module("pydantic_ai.models.google")
+
+
+@cache
+def _build_responses() -> None:
+    """What the library would do at the first answer, in the loop, for half a second: its models of all the events."""
+    from openai.types.responses import ResponseStreamEvent
+    from pydantic import BaseModel
+
+    union, *_ = get_args(ResponseStreamEvent)
+    for event in get_args(union):
+        if issubclass(event, BaseModel):
+            event.model_rebuild()
 
 
 @dataclass(frozen=True, slots=True)
