@@ -360,7 +360,7 @@ def test_a_dialog_outlives_its_server(model: ModelServer, tmp_path: Path, how: s
 
 def test_the_minimal_ui_asks_and_answers(server: Server, tmp_path: Path) -> None:
     with attached(server, tmp_path, "--mini") as mini:
-        mini.until("Scripted")
+        mini.until("Ask anything")
         submit(mini, "say hello")
         mini.until(HELLO)
         submit(mini, asking(COLOUR))
