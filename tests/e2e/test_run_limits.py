@@ -62,9 +62,9 @@ async def test_silence_longer_than_the_idle_timeout_exits_with_3(someone: User) 
 
 
 async def test_beats_keep_the_idle_timeout_from_running_out(someone: User) -> None:
-    model = someone.script("delay: 2500ms\ntext: At last.")
+    model = someone.script("delay: 6500ms\ntext: At last.")
 
-    done = await someone.mimo("run", "-m", model, "--idle-timeout", "1.2", "hello")
+    done = await someone.mimo("run", "-m", model, "--idle-timeout", "3", "hello")
 
     assert (done.code, done.out) == (0, "At last.\n")
 
