@@ -42,6 +42,10 @@ crash: setup
 	PYTHONPATH=tests:. $(BIN)/python -m tests.crash $(or $(N),100) $(if $(SEED),--seed $(SEED)) $(if $(COMMITS),--commits) \
 		$(if $(MINUTES),--minutes $(MINUTES)) $(if $(REPORT),--report $(REPORT))
 
+# Every client through every proxy, about ten minutes; writes docs/survival.md. ONLY="nginx httpx" runs some of it.
+survival: setup
+	PYTHONPATH=tests:. $(BIN)/python -m tests.survival $(if $(ONLY),--only $(ONLY))
+
 # Beside the peer, in one run; writes bench/RESULTS.md.
 bench: setup
 	$(BIN)/python -m bench
