@@ -1,6 +1,7 @@
 """Programs as tests need them: in a process group of their own, always ended, every wait bounded."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -52,11 +53,21 @@ class Server:
         return self.log.read_text(errors="replace")[-4000:]
 
 
+_PORTS = range(12_000, 32_000)
+"""Below those that the kernel gives to outgoing connections, so no neighbour's connection takes one a moment later."""
+
+_start = os.getpid() * 1009 % len(_PORTS)
+_next_port = itertools.cycle([*_PORTS[_start:], *_PORTS[:_start]])
+"""Each process begins elsewhere, so tests that run beside each other do not meet."""
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback interface that nobody listens on now, and that this process was not given before."""
+    for port in itertools.islice(_next_port, len(_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {_PORTS.start}–{_PORTS.stop - 1} is free on the loopback interface")
 
 
 def plain_environment(home: Path) -> dict[str, str]:
