@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 
 import anyio
 import httpx
@@ -16,7 +15,6 @@ import pytest
 
 from mimocode import ids
 from mimocode.errors import ConfigError, Invalid, NotFound
-from mimocode.server.attempts import MOST_WAITING
 from mimocode.server.http import asgi
 from mimocode.server.listen import listening
 from mimocode.server.tokens import Token, Tokens, tokens_of
@@ -133,52 +131,6 @@ async def test_without_a_file_that_can_be_trusted_only_the_password_opens(tmp_pa
         file.chmod(0o644)
 
         assert [(await there.ask(each)).status_code for each in (secret, PASSWORD)] == [401, 200]
-
-
-async def test_wrong_attempts_wait_longer_each_time_and_the_right_one_never(tmp_path: Path) -> None:
-    async with door(tmp_path) as there:
-        times: list[float] = []
-        for _ in range(4):
-            begun = monotonic()
-            assert (await there.ask("wrong")).status_code == 401
-            times.append(monotonic() - begun)
-
-        assert times[3] >= 0.4
-        assert (await there.ask(PASSWORD)).status_code == 200
-
-
-async def test_who_asks_without_anything_to_show_is_no_attempt(tmp_path: Path) -> None:
-    async with door(tmp_path) as there:
-        answers = [await there.ask(None) for _ in range(30)]
-
-        assert {answer.status_code for answer in answers} == {401}
-        assert (await there.ask(PASSWORD)).status_code == 200
-
-
-async def test_many_guesses_at_once_are_not_judged_and_a_token_still_comes_in(tmp_path: Path) -> None:
-    async with door(tmp_path) as there:
-        token = there.tokens.create("ci", "full")
-        statuses: list[int] = []
-        for _ in range(7):  # from here on each waits for the longest time
-            await there.ask("wrong")
-
-        unjudged = anyio.Event()
-
-        async def guess() -> None:
-            statuses.append((await there.ask("wrong")).status_code)
-            if statuses[-1] == 429:
-                unjudged.set()
-
-        by_token = 0
-        async with anyio.create_task_group() as group:
-            for _ in range(MOST_WAITING + 8):
-                group.start_soon(guess)
-            with anyio.fail_after(30):
-                await unjudged.wait()
-            by_token = (await there.ask(token)).status_code
-
-        assert by_token == 200
-        assert set(statuses) == {401, 429}
 
 
 def test_the_file_keeps_digests_for_its_owner_alone(tmp_path: Path) -> None:

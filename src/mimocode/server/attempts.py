@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,9 +27,16 @@ class _Source:
 
 
 class Attempts:
-    """Wrong attempts, by the address they came from. Those of an address are forgotten after a minute of peace."""
+    """Wrong attempts, by the address they came from. Those of an address are forgotten after a minute of peace.
 
-    def __init__(self) -> None:
+    `sleep` and `now_s` are the clock.
+    """
+
+    def __init__(
+        self, *, sleep: Callable[[float], Awaitable[None]] = anyio.sleep, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._sleep = sleep
+        self._now_s = now_s
         self._sources: OrderedDict[str, _Source] = OrderedDict()
 
     def crowded(self, source: str) -> bool:
@@ -41,12 +49,12 @@ class Attempts:
         _log.warning("somebody was not let in", extra={"from": source, "path": path[:200], "attempts": known.wrong})
         known.waiting += 1
         try:
-            await anyio.sleep(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(known.wrong - 1, 10)))
+            await self._sleep(min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(known.wrong - 1, 10)))
         finally:
             known.waiting -= 1
 
     def _noted(self, source: str) -> _Source:
-        now_s = time.monotonic()
+        now_s = self._now_s()
         known = self._sources.setdefault(source, _Source())
         self._sources.move_to_end(source)
         if now_s - known.last_s > FORGOTTEN_S and not known.waiting:

@@ -43,10 +43,18 @@ class Guard:
     belongs to somebody else's page: a browser must not be talked into speaking for its user.
     """
 
-    def __init__(self, app: ASGIApp, *, password: str | None, host: str, tokens: Tokens | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        password: str | None,
+        host: str,
+        tokens: Tokens | None = None,
+        attempts: Attempts | None = None,
+    ) -> None:
         self._app = app
         self._keys = None if password is None else Keys(password, tokens)
-        self._attempts = Attempts()
+        self._attempts = attempts or Attempts()
         self._any_address = _is_everywhere(host)
         self._names = _LOCAL_NAMES | {host.lower()}
 
