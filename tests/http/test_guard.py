@@ -15,8 +15,9 @@ from mimocode.config import settings
 from mimocode.config.settings import Settings
 from mimocode.errors import ConfigError
 from mimocode.server import auth
-from mimocode.server.guard import Guard, is_loopback
+from mimocode.server.guard import Guard
 from mimocode.server.http import asgi
+from mimocode.server.reach import is_loopback
 from support.bridge import bridged
 from support.system import system
 
@@ -45,7 +46,7 @@ async def asked(
     password: str | None = None,
     host: str = "127.0.0.1",
 ) -> httpx.Response:
-    async with bridged(Guard(inside, password=password, host=host), base_url="http://127.0.0.1:4096") as client:
+    async with bridged(Guard(inside, password=password, reach=host), base_url="http://127.0.0.1:4096") as client:
         given = (headers or {}).items()
         raw = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in given]
         return await client.request(method, path, headers=raw, content=content)

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import httpx
 
+from mimocode.asgi.group import task_group
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.server.attempts import FIRST_DELAY_S, FORGOTTEN_S, LONGEST_DELAY_S, MOST_WAITING, Attempts
 from mimocode.server.guard import Guard
@@ -55,7 +56,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 @asynccontextmanager
 async def guarded(clock: Clock, tokens: Tokens | None = None) -> AsyncGenerator[httpx.AsyncClient]:
     attempts = Attempts(sleep=clock.sleep, now_s=lambda: clock.now_s)
-    async with bridged(Guard(inside, password=PASSWORD, host="127.0.0.1", tokens=tokens, attempts=attempts)) as client:
+    async with bridged(Guard(inside, password=PASSWORD, tokens=tokens, attempts=attempts)) as client:
         yield client
 
 
@@ -107,7 +108,7 @@ async def test_many_guesses_at_once_are_not_judged_and_a_token_still_comes_in(tm
     async def guess() -> None:
         waited.append((await tried(client, "wrong")).status_code)
 
-    async with guarded(clock, tokens) as client, anyio.create_task_group() as group:
+    async with guarded(clock, tokens) as client, task_group() as group:
         for _ in range(MOST_WAITING):
             group.start_soon(guess)
         await clock.until_waiting(MOST_WAITING)

@@ -47,6 +47,14 @@ def serve(
     no_resume: Annotated[
         bool, typer.Option("--no-resume", help="Leave the turns that an earlier server did not finish as they are.")
     ] = False,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="One more name to answer for, such as a proxy's; may be said again."),
+    ] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let pages of this origin ask too; may be said again."),
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning, error or critical (default: info).")
     ] = None,
@@ -57,7 +65,17 @@ def serve(
         from .serve import Serving
         from .serve import run as served
 
-        served(Serving(hostname=hostname, port=port, no_auth=no_auth, no_resume=no_resume, log_level=log_level))
+        served(
+            Serving(
+                hostname=hostname,
+                port=port,
+                no_auth=no_auth,
+                no_resume=no_resume,
+                log_level=log_level,
+                allowed_hosts=allowed_host or (),
+                cors=cors or (),
+            )
+        )
         return 0
 
     conclude(work)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,9 @@ from mimocode.config.load import load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
 from mimocode.server import auth, log
-from mimocode.server.guard import is_loopback
 from mimocode.server.http import asgi
 from mimocode.server.listen import serve_until_signalled
+from mimocode.server.reach import Reach, is_loopback, reach
 
 from .claim import announced, claimed, held_by_another
 
@@ -36,6 +37,9 @@ class Serving:
     no_auth: bool = False
     no_resume: bool = False
     log_level: str | None = None
+    allowed_hosts: Sequence[str] = ()
+    """These two add to the configuration's."""
+    cors: Sequence[str] = ()
 
 
 def run(serving: Serving) -> None:
@@ -47,13 +51,15 @@ def run(serving: Serving) -> None:
         log.configure(os.environ, level=_LEVELS.get(config.log_level, config.log_level.lower()))
     hostname = serving.hostname or config.server.hostname or DEFAULT_HOSTNAME
     port = serving.port if serving.port is not None else config.server.port
+    allowed_hosts = (*(config.server.allowedHosts or ()), *serving.allowed_hosts)
+    reached = reach(hostname, allowed_hosts=allowed_hosts, cors=(*(config.server.cors or ()), *serving.cors))
     password = _password(hostname, places, no_auth=serving.no_auth)
     if password is not None:
         log.redact(password)
     with claimed(places) as mine:
         if not mine:
             raise held_by_another(places)
-        bound = _Bound(hostname, DEFAULT_PORT if port is None else port, password, resume=not serving.no_resume)
+        bound = _Bound(reached, DEFAULT_PORT if port is None else port, password, resume=not serving.no_resume)
         anyio.run(_serve, bound, places, backend_options={"use_uvloop": True})
 
 
@@ -63,7 +69,7 @@ _LEVELS = {"WARN": "warning"}
 
 @dataclass(frozen=True, slots=True)
 class _Bound:
-    hostname: str
+    reach: Reach
     port: int
     password: str | None = field(repr=False)
     resume: bool = True
@@ -81,8 +87,8 @@ async def _serve(bound: _Bound, places: Settings) -> None:
                 group.start_soon(app.warm, str(Path.cwd()))
 
             await serve_until_signalled(
-                asgi(app, password=bound.password, host=bound.hostname),
-                host=bound.hostname,
+                asgi(app, password=bound.password, reach=bound.reach),
+                host=bound.reach.host,
                 port=bound.port,
                 on_listening=listening,
                 on_stopping=lambda: _stop(app),

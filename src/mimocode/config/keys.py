@@ -63,6 +63,7 @@ class ServerSettings(Settings):
     mdns: bool | None = None
     mdnsDomain: str | None = None
     cors: list[str] | None = None
+    allowedHosts: list[str] | None = None
 
 
 class CommandSettings(Settings):

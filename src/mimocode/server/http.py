@@ -18,6 +18,7 @@ from mimocode.errors import MimoError
 
 from . import errors, openapi, watchdog
 from .guard import Guard
+from .reach import Reach
 from .routes import (
     api_catalog,
     api_session,
@@ -62,14 +63,14 @@ ROUTES = (
 """The modules of JSON routes; an earlier one wins."""
 
 
-def asgi(app: App, *, password: str | None, host: str = "127.0.0.1") -> ASGIApp:
-    """The application. `password` None lets everybody in; `host` is what the server is bound to.
+def asgi(app: App, *, password: str | None, reach: Reach | str = "127.0.0.1") -> ASGIApp:
+    """The application. `password` None lets everybody in; `reach` as a text is what the server is bound to.
 
     With a password, the tokens of the state directory let in too.
     """
     api = _api()
     api.state.services = app
-    return Guard(api, password=password, host=host, tokens=tokens_of(app.places))
+    return Guard(api, password=password, reach=reach, tokens=tokens_of(app.places))
 
 
 def _api() -> FastAPI:
