@@ -1,13 +1,14 @@
 """What is found again: messages page by page, sessions by filter, asks and approvals."""
 
 import json
+import sqlite3
 from typing import Any
 
 import pytest
 
 from mimocode.store.queries import Queries
 from mimocode.store.rows import Op, Page, Put, SessionFilter
-from mimocode.store.sqlite import SqliteFile
+from mimocode.store.sqlite import Parameters, SqliteFile
 from mimocode.wire.message import Created, ModelRef, UserMessage
 from mimocode.wire.part import TextPart
 from mimocode.wire.session import Session, SessionTime
@@ -148,3 +149,25 @@ async def test_pending_asks_name_the_project_of_their_session(file: SqliteFile, 
     found = await queries.pending_asks()
 
     assert [(row.id, row.project) for row in found] == [("que_1", "prj"), ("que_2", "global")]
+
+
+@pytest.mark.parametrize("page", [None, Page(limit=2), Page(limit=2, created=1, id="msg_1")])
+async def test_messages_are_read_along_an_index_and_never_sorted(
+    file: SqliteFile, monkeypatch: pytest.MonkeyPatch, page: Page | None
+) -> None:
+    asked: list[tuple[str, Parameters]] = []
+    rows = file.rows
+
+    async def noted(sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
+        asked.append((sql, parameters))
+        return await rows(sql, parameters)
+
+    monkeypatch.setattr(file, "rows", noted)
+    await Queries(file).messages("ses_1", page)
+
+    plans = [row["detail"] for sql, given in asked for row in await rows(f"EXPLAIN QUERY PLAN {sql}", given)]
+    newest = [step for step in plans if step.startswith("SEARCH message") and "message_by_birth (session_id=?" in step]
+    sorted_ = [step for step in plans if "TEMP B-TREE" in step]
+    # The few rows of a page are put in order again; those it is taken from are not.
+    assert newest != []
+    assert len(sorted_) == (0 if page is None else 1)
