@@ -85,12 +85,17 @@ async def test_sessions_are_listed_shown_exported_and_deleted(someone: User) -> 
     script = 'call: bash {"command": "echo found", "description": "Look"}\n---\ntext: It is done.'
     session = await ran(someone, "-m", someone.script(script), "--title", "Look here", "go")
 
+    await someone.mimo("session", "archive", session)
+    archived = await someone.mimo("session", "list")
+    restored = await someone.mimo("session", "archive", "--undo", session)
     listed = await someone.mimo("session", "list")
     shown = await someone.mimo("session", "show", session)
     exported = await someone.json("session", "export", session)
     deleted = await someone.mimo("session", "delete", session)
     again = await someone.mimo("session", "delete", session)
 
+    assert archived.out.endswith("  Look here (archived)\n")
+    assert restored.out == f"No longer archived: {session} (Look here)\n"
     assert listed.out.startswith(f"{session}  ")
     assert listed.out.endswith("  Look here\n")
     assert "> you\ngo\n" in shown.out

@@ -172,7 +172,7 @@ async def test_a_patch_changes_what_it_names_and_is_told(tmp_path: Path) -> None
 
         renamed = (await running.client.patch(path, json={"title": "New", "time": {"archived": 5}})).json()
         ruled = (await running.client.patch(path, json={"permission": [more]})).json()
-        restored = (await running.client.patch(path, json={"time": {}, "metadata": {"b": 2}})).json()
+        restored = (await running.client.patch(path, json={"time": {"archived": None}, "metadata": {"b": 2}})).json()
 
         told = await running.told.until("session.updated", lambda told: told["info"] == restored)
     changed = {**before, "title": "New", "time": IsPartialDict(archived=5, created=before["time"]["created"])}

@@ -74,6 +74,7 @@ def archive_session(
         list[str], typer.Argument(metavar="SESSION...", help="Their ids, as `mimo session list` shows them.")
     ],
     *,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the mark back.")] = False,
     json: Json = False,
     directory: Directory = None,
     attach: Attach = None,
@@ -82,7 +83,7 @@ def archive_session(
     """Mark sessions as archived: they are kept, and clients may leave them out of their lists."""
     from . import sessions
 
-    _do(attach, password, directory, lambda mimo: sessions.archived(mimo, ids, json=json))
+    _do(attach, password, directory, lambda mimo: sessions.archived(mimo, ids, undo=undo, json=json))
 
 
 @session.command("delete")

@@ -59,14 +59,15 @@ async def deleted(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
         printed.line(f"Deleted {session.id} ({session.title})")
 
 
-async def archived(mimo: AsyncMimo, session_ids: Sequence[str], *, json: bool) -> None:
+async def archived(mimo: AsyncMimo, session_ids: Sequence[str], *, undo: bool, json: bool) -> None:
+    """Marks them, or takes the marks back. Nothing is changed when one of them is unknown."""
     found = [await mimo.session(named.session_id(one)) for one in session_ids]
     for session in found:
-        await mimo.update_session(session.id, archived=session.time.archived or ids.now_ms())
+        await mimo.update_session(session.id, archived=False if undo else session.time.archived or ids.now_ms())
         if not json:
-            printed.line(f"Archived {session.id} ({session.title})")
+            printed.line(f"{'No longer archived:' if undo else 'Archived'} {session.id} ({session.title})")
     if json:
-        printed.json({"archived": [session.id for session in found]})
+        printed.json({"restored" if undo else "archived": [session.id for session in found]})
 
 
 async def deleted_old(mimo: AsyncMimo, age: str, *, only_archived: bool, sure: bool, json: bool) -> None:

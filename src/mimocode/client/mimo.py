@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -155,15 +155,15 @@ class AsyncMimo:
         session_id: str,
         *,
         title: str | None = None,
-        archived: int | None = None,
+        archived: int | Literal[False] | None = None,
         permission: Sequence[Rule] | None = None,
     ) -> Session:
-        """`archived` is when, in ms since the epoch."""
+        """`archived` is when, in ms since the epoch; False: it is archived no longer. None leaves it as it is."""
         body: JsonObject = {}
         if title is not None:
             body["title"] = title
         if archived is not None:
-            body["time"] = {"archived": archived}
+            body["time"] = {"archived": None if archived is False else archived}
         if permission is not None:
             body["permission"] = [rule.plain() for rule in permission]
         said = await self._open.json("PATCH", f"/session/{_id(session_id)}", body=body)
