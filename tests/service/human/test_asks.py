@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
+from anyio import wait_all_tasks_blocked
 
 from mimocode.asgi.group import task_group
 from mimocode.errors import NotFound, Rejected
@@ -101,6 +103,31 @@ async def test_asking_again_joins_the_ask_and_every_one_gets_the_one_answer(desk
         await desk.asks.reply_question("que_1", RED)
 
     assert answers == [RED] * 5
+
+
+async def test_one_answer_wakes_all_who_wait_for_it_and_nobody_else(desk: Desk) -> None:
+    """Each of them is waiting when the answer comes: none would find it by looking."""
+    woken: list[str] = []
+
+    async def ask(ask_id: str) -> None:
+        await desk.asks.question(HERE, question(ask_id))
+        woken.append(ask_id)
+
+    with anyio.fail_after(20):
+        async with task_group() as group:
+            for ask_id in ("que_1", "que_1", "que_1", "que_2"):
+                group.start_soon(ask, ask_id)
+            while await desk.pending() != ["que_1", "que_2"]:
+                await anyio.lowlevel.checkpoint()
+            await wait_all_tasks_blocked()
+            await desk.asks.reply_question("que_1", RED)
+            while len(woken) < 3:
+                await anyio.lowlevel.checkpoint()
+            pending = await desk.pending()
+            await desk.asks.reply_question("que_2", RED)
+
+    assert woken == ["que_1", "que_1", "que_1", "que_2"]
+    assert pending == ["que_2"]
 
 
 async def test_asking_again_after_the_answer_gives_it_at_once_and_asks_nobody(desk: Desk) -> None:

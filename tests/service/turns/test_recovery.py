@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
@@ -242,9 +243,12 @@ async def test_a_configuration_that_broke_meanwhile_ends_its_turn_and_not_the_se
     (tmp_path / "project" / "mimocode.json").write_text("{ not json")
 
     async with system(tmp_path, QUESTION) as running:
-        await running.told.until("session.idle")
+        # It may have ended, and have been told, before anybody listened.
+        await joined(running, session)
+        with anyio.fail_after(30):
+            while (status := (await running.client.get("/session/status")).json()) != {}:
+                await anyio.lowlevel.checkpoint()
         messages = await running.messages(session)
-        status = (await running.client.get("/session/status")).json()
         questions = await running.app.asks.questions()
 
     assert messages[-1]["info"]["error"] == {

@@ -1,0 +1,151 @@
+"""Turns that are aborted, stopped or fed at an awkward moment: what is acknowledged holds; nothing is done twice."""
+
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+from dirty_equals import IsPartialDict, IsStr
+
+from mimocode.asgi.group import task_group
+from mimocode.wire.base import JsonObject
+from support.killed import killed
+from support.system import QUESTION, System, prompt_of, system
+
+TURN = "msg_go"
+
+
+async def begun(running: System, session: str, text: str = "go", turn: str = TURN) -> None:
+    body = prompt_of(text, messageID=turn)
+    (await running.client.post(f"/session/{session}/prompt_async", json=body)).raise_for_status()
+
+
+async def test_an_abort_that_comes_while_the_server_stops_is_refused_and_the_turn_is_kept(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        await begun(running, session)
+        await running.asked()
+        await running.app.runner.suspend()
+
+        refused = await running.client.post(f"/session/{session}/abort")
+
+    async with system(tmp_path, QUESTION) as running:
+        await running.answer("Red")
+        answer = await running.prompt(session, "go", messageID=TURN)
+    assert refused.status_code == 503
+    assert refused.json()["data"]["message"] == IsStr(regex="The turn was not aborted.*send the abort again.*")
+    assert "error" not in answer["info"]
+
+
+async def test_an_abort_that_the_end_of_the_server_overtakes_is_refused_or_was_written(tmp_path: Path) -> None:
+    """Both are asked for in the same moment, the stop first."""
+    aborted: list[int] = []
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        await begun(running, session)
+        await running.asked()
+
+        async def abort() -> None:
+            aborted.append((await running.client.post(f"/session/{session}/abort")).status_code)
+
+        async with task_group() as group:
+            group.start_soon(abort)
+            group.start_soon(running.app.runner.suspend)
+
+    async with system(tmp_path, QUESTION, resume=False) as running:
+        left = (await running.client.get(f"/session/{session}/recovery")).json()
+    assert (aborted, len(left)) in (([200], 0), ([503], 1))
+
+
+async def test_an_abort_that_meets_the_beginning_of_a_queued_turn_ends_it(tmp_path: Path) -> None:
+    """It is aborted before its first step, in the moment in which its messages are read."""
+    async with system(tmp_path, "text: Nobody asked for this.") as running:
+        session = await running.session()
+        turns = running.app.runner._turns  # the moment is inside it
+        pen, aborting = turns.pen, anyio.Event()
+
+        async with task_group() as group:
+
+            async def overtaken(*given: object) -> object:
+                made = await pen(*given)  # pyright: ignore[reportArgumentType] - passed on as they came
+                group.start_soon(running.app.runner.abort, session)
+                with anyio.CancelScope(shield=True):
+                    await anyio.lowlevel.checkpoint()
+                aborting.set()
+                return made
+
+            turns.pen = overtaken  # pyright: ignore[reportAttributeAccessIssue]
+            answer = await running.prompt(session, messageID=TURN)
+
+        status = (await running.client.get("/session/status")).json()
+        messages = await running.messages(session)
+    assert aborting.is_set()
+    assert answer["info"]["error"]["name"] == "MessageAbortedError"
+    assert [part for message in messages[1:] for part in message["parts"] if part["type"] == "text"] == []
+    assert status == {}
+
+
+async def test_who_left_between_the_end_of_a_turn_and_the_word_of_it_is_told_that_the_session_is_idle(
+    tmp_path: Path,
+) -> None:
+    async with system(tmp_path, "text: Done.") as running:
+        session = await running.session()
+        await running.prompt(session)
+        await running.told.until("session.idle")
+        # All that is stored was told to it, and it left: only the idleness, which is no row, was not.
+        last = running.app.bus.subscribe(None).since
+
+        subscription = await running.app.subscribe(None, last)
+        told = b""
+        with anyio.fail_after(20):
+            while b"session.idle" not in told:
+                told += b"".join(await subscription.take() or ())
+        subscription.close()
+    assert session.encode() in told
+
+
+async def test_what_is_fed_to_a_turn_in_a_cut_step_waits_for_the_next_step_when_the_first_is_done_again(
+    tmp_path: Path,
+) -> None:
+    steer = {"MIMOCODE_BUSY": "steer"}
+    script = """
+prompt: first
+pace: 40ms
+text: one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+prompt: second
+call: bash {"command": "echo ran >> ran.txt"}
+---
+text: It ran.
+"""
+    prompts = [
+        {"path": "prompt_async", "body": prompt_of(text, messageID=f"msg_{text}")} for text in ("first", "second")
+    ]
+    session = await killed(tmp_path, script, *prompts, until='"text":"second"', env=steer)
+
+    async with system(tmp_path, script, env=steer) as running:
+        with anyio.fail_after(30):
+            answers = [await running.prompt(session, text, messageID=f"msg_{text}") for text in ("first", "second")]
+        messages = await running.messages(session)
+    assert (tmp_path / "project" / "ran.txt").read_text() == "ran\n"
+    assert answers[0] == answers[1]
+    assert [said_by(one) for one in messages if one["info"]["role"] == "assistant"] == [
+        IsStr(regex="one .*fifteen"),
+        "",
+        "It ran.",
+    ]
+
+
+def said_by(message: JsonObject) -> str:
+    return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
+
+
+async def test_who_waits_for_a_turn_of_a_server_that_stops_is_told_to_come_back(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        await begun(running, session)
+        await running.asked()
+        await running.app.runner.suspend()
+
+        refused = await running.client.get(f"/session/{session}/message/{TURN}", headers={"prefer": "wait"})
+
+    assert refused.status_code == 503
+    assert refused.json() == IsPartialDict(name="UnavailableError")
