@@ -56,6 +56,11 @@ SESSIONS = [
 
 TURNS = [
     Behaviour("turn.answer", "the POST answers the last assistant message and its parts only"),
+    Behaviour(
+        "turn.answer.flat",
+        "opencode's Python client reads the message's fields at the top of the answer, where there are none",
+        ours="for that client they stand there too, beside info and parts",
+    ),
     Behaviour("turn.parts", "a tool's part ends completed with input, output, title, metadata and times", "run-tools"),
     Behaviour("turn.no-reply", "noReply answers the user message, and no model is called"),
     Behaviour("turn.message-id", "messageID of the body becomes the user message's id"),
@@ -166,6 +171,11 @@ ERRORS = [
         "error.model",
         "500 UnknownError for a model or an agent that is not there",
         ours="400 that names it: the fault is the caller's",
+    ),
+    Behaviour(
+        "error.variant",
+        "a variant that the model has not is passed over",
+        ours="400 that names those there are: what was asked for would not be what is done",
     ),
     Behaviour(
         "error.path",

@@ -84,6 +84,17 @@ async def test_an_unknown_model_or_agent_is_the_callers_fault(talk: Talk, fields
         assert answer.json()["name"] == "BadRequest"
 
 
+@proves("error.variant")
+async def test_a_variant_that_the_model_has_not_is_refused_by_us(talk: Talk) -> None:
+    session = await talk.session()
+
+    answer = await talk.raw("POST", f"/session/{session}/message", body=worded("hi", variant="colossal"))
+
+    assert answer.status_code == (200 if talk.with_peer else 400)
+    if not talk.with_peer:
+        assert "'colossal'; its variants are: low, medium, high" in answer.json()["data"]["message"]
+
+
 @proves("error.path", "error.method")
 async def test_unknown_paths_and_methods_are_json_with_us(talk: Talk) -> None:
     path = await talk.client.get("/no/such/path")

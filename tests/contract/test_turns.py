@@ -34,6 +34,24 @@ async def test_the_answer_is_the_last_message_of_the_turn_only(talk: Talk) -> No
     assert answer["info"]["id"] == listed[-1]["info"]["id"]
 
 
+@proves("turn.answer.flat")
+async def test_the_python_client_finds_the_message_at_the_top_of_its_answer(talk: Talk) -> None:
+    path = f"/session/{await talk.session()}/message"
+    message = f"msg_{'0' * 12}{'a' * 14}"
+
+    answers = [
+        (
+            await talk.client.post(path, json=worded("hi", messageID=message), headers={"x-stainless-lang": "python"})
+        ).content
+        for _ in range(1 if talk.with_peer else 2)
+    ]
+
+    told = json.loads(answers[0])
+    nested = {"info": told["info"], "parts": told["parts"]}
+    assert told == (nested if talk.with_peer else {**told["info"], **nested})
+    assert len({answer.strip() for answer in answers}) == 1
+
+
 @proves("turn.parts")
 async def test_a_tools_part_ends_with_all_that_people_are_shown(talk: Talk) -> None:
     session = await talk.session()

@@ -334,6 +334,10 @@ async def test_the_python_client_chats(server: Server, project: Path, tmp_path: 
     assert finished.code == 0, finished
     seen = json.loads(finished.out)
     assert HELLO in json.dumps(seen["answer"]["parts"])
+    if not AGAINST_PEER:  # whose answers this client's types do not fit
+        info = seen["answer"]["info"]
+        read = ("id", "role", "cost", "modelID", "providerID", "mode", "path", "tokens")
+        assert {name: seen["answer"][name] for name in read} == {name: info[name] for name in read}
     assert seen["roles"] == ["user", "assistant"]
     assert (seen["aborted"], seen["deleted"]) == (True, True)
     assert seen["session"] in seen["sessions"]

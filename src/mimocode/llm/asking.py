@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from mimocode import __version__
-from mimocode.errors import Invalid
 from mimocode.turn.ports import ModelCall
 from mimocode.wire.base import JsonObject
 
@@ -60,7 +59,7 @@ def settings(call: ModelCall, source: Source) -> dict[str, Any]:
     found = _defaults(call, source, wire)
     configured = source.settings.models.get(call.model.id)
     options = configured.options if configured else call.model.options
-    for name, value in {**options, **_variant(call), **call.options}.items():
+    for name, value in {**options, **call.model.variant(call.variant), **call.options}.items():
         _put(found, wire, name, value)
     headers = configured.headers if configured else call.model.headers
     found["extra_headers"] = {"User-Agent": f"mimocode/{__version__}", **headers}
@@ -90,18 +89,6 @@ def _defaults(call: ModelCall, source: Source, wire: Wire) -> dict[str, Any]:
     if source.npm == known.OPENAI or extra.get("setCacheKey") is True:
         found["openai_prompt_cache_key"] = call.session_id
     return found
-
-
-def _variant(call: ModelCall) -> JsonObject:
-    # Clients send "default" for no variant at all.
-    if call.variant is None or call.variant == "default":
-        return {}
-    if call.variant not in call.model.variants:
-        there = ", ".join(call.model.variants) or "none"
-        raise Invalid(
-            f"Model {call.model.providerID}/{call.model.id} has no variant {call.variant!r}; its variants are: {there}."
-        )
-    return call.model.variants[call.variant]
 
 
 def _put(found: dict[str, Any], wire: Wire, name: str, value: object) -> None:

@@ -11,10 +11,11 @@ heartbeat=N                   beats at least twice in N seconds
 wait                          as nothing of this; a GET of the prompt then waits for its turn's answer
 """
 
+import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote
 
 from anyio import move_on_after
@@ -28,6 +29,7 @@ from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, Unavailable
 from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
+from mimocode.wire.base import JsonObject
 
 from . import deps, heartbeat, prefer
 
@@ -76,6 +78,7 @@ class TurnAnswer(Response):
         self._within_s = _within_s(preferred)
         self._kept_to = _kept_to(preferred, self._interval_s)
         self._owed = started
+        self._flat = headers.get("x-stainless-lang") == "python"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ticker = deps.the_ticker(scope)
@@ -101,7 +104,7 @@ class TurnAnswer(Response):
     async def _answer(self) -> bytes:
         answer = await self._running.answer()
         self._owed = False
-        return answer
+        return flattened(answer) if self._flat else answer
 
     async def _so_far(self) -> Response:
         """The answer if it is there, else where it will be."""
@@ -118,6 +121,18 @@ class TurnAnswer(Response):
         """What became of the request's preferences. None is named that was not kept to."""
         applied = ", ".join(self._kept_to.values())
         return {"vary": "prefer", **({"preference-applied": applied} if applied else {})}
+
+
+def flattened(answer: bytes) -> bytes:
+    """The answer for opencode's own Python client, whose types have the message's fields at the top.
+
+    They stand there besides: `info` and `parts` stay. The same answer always gives the same bytes.
+    """
+    told = json.loads(answer)
+    if not isinstance(told, dict):
+        return answer  # of a compaction: true
+    body = cast(JsonObject, told)
+    return json.dumps({**body["info"], **body}, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _within_s(preferred: Mapping[str, str]) -> float | None:

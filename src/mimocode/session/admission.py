@@ -44,7 +44,7 @@ async def user_message(
 ) -> tuple[UserMessage, list[Part]]:
     """The message and its parts. `read` is the tool that turns files into text.
 
-    Raises `Invalid` for an agent, a model or a part that cannot be used.
+    Raises `Invalid` for an agent, a model, a variant or a part that cannot be used.
     """
     agent = instance.agent(wanted.agent or session.agent)
     model = _model(instance, session, wanted, agent.model)
@@ -92,15 +92,19 @@ async def user_message(
 
 
 def _model(instance: Instance, session: Session, wanted: PromptInput, of_agent: ModelRef | None) -> ModelRef:
-    """The prompt's model, else the agent's, else the session's last, else the default. Raises `Invalid`."""
+    """The prompt's model, else the agent's, else the session's last, else the default. Raises `Invalid`.
+
+    Also for a variant that the model has not: the turn would fail at its first call.
+    """
     chosen = wanted.model or of_agent
     if chosen is None and session.model is not None:
         chosen = ModelRef(providerID=session.model.providerID, modelID=session.model.id)
     if chosen is None:
         default = instance.models.default
         chosen = ModelRef(providerID=default.providerID, modelID=default.id)
-    instance.models.resolve(chosen.providerID, chosen.modelID)
-    return ModelRef(providerID=chosen.providerID, modelID=chosen.modelID, variant=wanted.variant or chosen.variant)
+    variant = wanted.variant or chosen.variant
+    instance.models.resolve(chosen.providerID, chosen.modelID).variant(variant)
+    return ModelRef(providerID=chosen.providerID, modelID=chosen.modelID, variant=variant)
 
 
 def _text(message: UserMessage, part: TextPartInput) -> TextPart:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from mimocode.errors import Invalid
+
 from .base import JsonObject, Wire
 
 
@@ -66,6 +68,18 @@ class Model(Wire):
     headers: dict[str, str] = {}
     release_date: str = ""
     variants: dict[str, JsonObject] = {}
+
+    def variant(self, name: str | None) -> JsonObject:
+        """The options of a variant; of none, which clients also call "default", no options. Raises `Invalid`."""
+        if name is None or name == "default":
+            return {}
+        if name not in self.variants:
+            there = ", ".join(self.variants) or "none"
+            raise Invalid(
+                f"Model {self.providerID}/{self.id} has no variant {name!r}; its variants are: {there}. "
+                'Send one of them, or leave it out.\n  at ["variant"]'
+            )
+        return self.variants[name]
 
 
 class Provider(Wire):
