@@ -19,11 +19,12 @@ from typing import Final
 import uvicorn
 from anyio import TASK_STATUS_IGNORED, CancelScope, Event, getaddrinfo, move_on_after, open_signal_receiver, sleep
 from anyio.abc import TaskStatus
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.types import ASGIApp
 from mimocode.errors import Invalid, Unavailable
+
+from .connection import Connection
 
 STOPPING_S: Final = 2.5
 """What `on_stopping` may take."""
@@ -31,10 +32,6 @@ GRACE_S: Final = 1.5
 """How long open answers may take to end by themselves once nothing new is accepted."""
 _CANCELLED_S: Final = 0.3
 _APP_STOP_S: Final = 0.5
-
-MOST_HEAD_BYTES: Final = 64 * 1024
-"""Of a request line with its headers. nginx takes 32 KiB."""
-_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 _UNREAD_MS: Final = 60_000
 """The kernel drops a client that has acknowledged nothing for so long; only Linux can be told."""
@@ -131,35 +128,6 @@ class _Signalled:
             scope.cancel()
 
 
-class _Bounded(HttpToolsProtocol):
-    """One connection. The library would take a request line and headers of any length, from anybody.
-
-    What is counted are pieces as they are read that lie wholly inside a head, so the limit is exceeded by two at most.
-    """
-
-    _head_bytes: int | None = None
-    """None outside of a head."""
-
-    def data_received(self, data: bytes) -> None:
-        before = self._head_bytes
-        super().data_received(data)
-        if before is None or self._head_bytes is None:
-            return
-        self._head_bytes = before + len(data)
-        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            if not self.cycle or self.cycle.response_complete:  # else it would stand inside another answer
-                self.transport.write(_TOO_LARGE)
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._head_bytes = None
-        super().on_headers_complete()
-
-
 class _Embedded(uvicorn.Server):
     """uvicorn, started and stopped by its owner instead of by signals."""
 
@@ -167,7 +135,7 @@ class _Embedded(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_Bounded,
+                http=Connection,
                 ws="none",
                 loop="none",
                 lifespan="on",
