@@ -60,4 +60,5 @@ class People:
             case _, answer:
                 body = {"reply": answer}
         answer = await self._line.send("POST", f"/{reply.kind}/{reply.ask}/{way}", body)
-        reply.status = answer.status_code if answer is not None else None
+        if answer is not None:
+            reply.status, reply.life = answer.status_code, self._lives.number

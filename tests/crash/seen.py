@@ -39,7 +39,10 @@ class Held:
 
 @dataclass(slots=True)
 class Reply:
-    """An answer that was sent to an ask. `status` is None where the connection was cut before there was one."""
+    """An answer that was sent to an ask. `status` is None where the connection was cut before there was one.
+
+    `life` is the one that gave the status; until there is one, the one in which the ask was told.
+    """
 
     ask: str
     kind: str

@@ -7,6 +7,7 @@ import anyio.lowlevel
 from dirty_equals import IsPartialDict, IsStr
 
 from mimocode.asgi.group import task_group
+from mimocode.errors import Unavailable
 from mimocode.wire.base import JsonObject
 from support.killed import killed
 from support.system import QUESTION, System, prompt_of, system
@@ -36,16 +37,20 @@ async def test_an_abort_that_comes_while_the_server_stops_is_refused_and_the_tur
     assert "error" not in answer["info"]
 
 
-async def test_an_abort_that_the_end_of_the_server_overtakes_is_refused_or_was_written(tmp_path: Path) -> None:
-    """Both are asked for in the same moment, the stop first."""
-    aborted: list[int] = []
+async def test_an_abort_that_the_end_of_the_server_overtakes_is_not_acknowledged(tmp_path: Path) -> None:
+    """It had begun: the turn that ran has ended, the one that waited behind it has not."""
+    refused: list[str] = []
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()
         await begun(running, session)
         await running.asked()
+        await begun(running, session, "then", "msg_then")
 
         async def abort() -> None:
-            aborted.append((await running.client.post(f"/session/{session}/abort")).status_code)
+            try:
+                await running.app.runner.abort(session)
+            except Unavailable as error:
+                refused.append(str(error))
 
         async with task_group() as group:
             group.start_soon(abort)
@@ -53,7 +58,8 @@ async def test_an_abort_that_the_end_of_the_server_overtakes_is_refused_or_was_w
 
     async with system(tmp_path, QUESTION, resume=False) as running:
         left = (await running.client.get(f"/session/{session}/recovery")).json()
-    assert (aborted, len(left)) in (([200], 0), ([503], 1))
+    assert refused == [IsStr(regex="The turn was not aborted.*")]
+    assert "msg_then" in [one["messageID"] for one in left]
 
 
 async def test_an_abort_that_meets_the_beginning_of_a_queued_turn_ends_it(tmp_path: Path) -> None:
