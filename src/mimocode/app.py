@@ -191,9 +191,14 @@ class App:
     streams: Streams
     reverting: Reverting
 
-    async def subscribe(self, directory: str | None, after: int | None = None) -> Subscription:
-        """The events of a directory, or of all (None): from now on, or what was missed after a write, and then on."""
-        return await self.streams.begin(directory, after)
+    async def subscribe(
+        self, directory: str | None, after: int | None = None, *, listener: str | None = None
+    ) -> Subscription:
+        """The events of a directory, or of all (None): from now on, or what was missed after a write, and then on.
+
+        `listener` names a client that names no write; see `Streams.begin`.
+        """
+        return await self.streams.begin(directory, after, listener=listener)
 
     async def warm(self, directory: str) -> None:
         """Loads what the first prompt in this directory will need, so that it need not wait for it."""

@@ -19,6 +19,7 @@ QUEUE_LIMIT = 20_000
 OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
 
+_MARKS = 120
 
 Pages = Callable[[], Awaitable[Sequence["Published"] | None]]
 """What a subscriber has missed, page by page; None when there is no more."""
@@ -76,6 +77,8 @@ class Subscription:
         self._begun = False
         self._wake = anyio.Event()
         self._over = False
+        self.then: Callable[[], None] | None = None
+        """Called when it is closed."""
         self.queued = 0
         self.handed = 0
         """How many of `queued` frames the socket has taken."""
@@ -103,9 +106,8 @@ class Subscription:
         self._first = self._frames_of(first)
         self._begun = True
 
-    def resume(self, first: Sequence[Published], missed: Pages) -> None:
-        """Puts `first` before all else, then what was missed, as it is asked for. Call it before `take`."""
-        self.begin(first)
+    def resume(self, missed: Pages) -> None:
+        """Puts what was missed behind what `begin` put, as it is asked for. Call it after `begin`, before `take`."""
         self._missed = missed
 
     def _frames_of(self, told: Sequence[Published]) -> list[bytes]:
@@ -167,6 +169,8 @@ class Subscription:
         self._over = True
         self.handed = self.queued
         self._bus.forget(self)
+        if self.then is not None:
+            self.then()
 
 
 class Bus:
@@ -174,7 +178,9 @@ class Bus:
 
     def __init__(self, seq: int = 0) -> None:
         """`seq` is the number of the last write before this process."""
-        self._seq = seq
+        self._seq = self._first_seq = seq
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_MARKS)
+        """Once a second of writes: when, and the last write that had been told then."""
         self._half_told = HalfTold()
         self._subscriptions: set[Subscription] = set()
         self._openings: dict[str, tuple[float, list[Published]]] = {}
@@ -221,6 +227,19 @@ class Bus:
     def reached(self, seq: int) -> None:
         """All that was stored up to that write has been told, if it is to be told."""
         self._seq = max(self._seq, seq)
+        now = time.monotonic()
+        if not self._marks or now - self._marks[-1][0] >= 1:
+            self._marks.append((now, self._seq))
+
+    def reached_before(self, seconds: float) -> int:
+        """A write that had been told so long ago, at most a second of writes older than the last one of then.
+
+        Looks back two minutes at least.
+        """
+        if seconds <= 0:
+            return self._seq
+        then = time.monotonic() - seconds
+        return next((seq for at, seq in reversed(self._marks) if at <= then), self._first_seq)
 
     def opening(self, session_id: str) -> None:
         """A turn of this session begins: its first events are kept for who comes late."""

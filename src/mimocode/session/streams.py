@@ -14,10 +14,14 @@ from mimocode import ids
 from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.errors import Unavailable
 from mimocode.store import missed
+from mimocode.store.numbers import AHEAD
 from mimocode.store.sqlite import SqliteFile
 from mimocode.turn.ports import Place
 from mimocode.wire.event import (
     Body,
+    MessageRemoved,
+    MessageUpdated,
+    PartRemoved,
     PartUpdated,
     PermissionAsked,
     PermissionReplied,
@@ -29,6 +33,8 @@ from mimocode.wire.event import (
     SessionStatusChanged,
 )
 from mimocode.wire.session import Idle, SessionStatus
+
+from .returning import Returning
 
 _log = logging.getLogger(__name__)
 
@@ -65,29 +71,45 @@ class Streams:
         self._bus = bus
         self._asks = asks
         self._sessions = sessions
+        # A life that was killed leaves a gap in the numbers.
+        skipped = AHEAD if file.may_be_lost(bus.reached_before(0)) else 0
+        self._returning = Returning(bus, skipped)
 
-    async def begin(self, directory: str | None, after: int | None = None) -> Subscription:
+    async def begin(
+        self, directory: str | None, after: int | None = None, *, listener: str | None = None
+    ) -> Subscription:
         """The events of a directory, or of all (None), from now on, or all that changed after a write.
 
         Both begin with `server.connected`. Without `after` it is followed by what is still asked or was settled just
         now, and the first events of turns that began just now. With it, by what was missed in the order of the writes,
         by the status of sessions in which a turn began or ended, and by texts that are being written, as far as they
         are.
+        A `listener` is a client that comes back without an id and asks for nothing else: if it was here lately it is
+        told all of these, from where it left. See `returning`.
         An `after` that this database has not reached counts as 0: it is another database's, or was lost with the power.
         """
         subscription = self._bus.subscribe(directory)
         if after is None:
+            since = None if listener is None else self._returning.since(listener)
             with ExitStack() as failed:
                 failed.callback(subscription.close)
-                await self._anew(subscription, directory)
+                # Who is told what it missed hears the beginnings of turns there.
+                openings = self._bus.openings() if since is None else ()
+                await self._anew(subscription, directory, openings)
                 failed.pop_all()
+            if listener is not None:
+                self._returning.listens(listener, subscription)
+            if since is not None:
+                self._replayed(subscription, directory, since, careful=True)
         else:
             known = after <= subscription.since and not self._file.may_be_lost(after)
-            self._resumed(subscription, directory, after if known else 0)
+            since = after if known else 0
+            subscription.begin([Published(None, ServerConnected(), since)])
+            self._replayed(subscription, directory, since)
         return subscription
 
-    async def _anew(self, subscription: Subscription, directory: str | None) -> None:
-        opening = [published for published in self._bus.openings() if subscription.wants(published)]
+    async def _anew(self, subscription: Subscription, directory: str | None, openings: Sequence[Published]) -> None:
+        opening = [published for published in openings if subscription.wants(published)]
         told_again = [published.seq for published in opening if published.seq is not None]
         # The first id is one from which nothing of the opening would be missed.
         since = min([subscription.since, *(seq - 1 for seq in told_again)])
@@ -106,9 +128,14 @@ class Streams:
         ]
         subscription.begin([Published(None, ServerConnected(), since), *settled, *waiting, *opening])
 
-    def _resumed(self, subscription: Subscription, directory: str | None, after: int) -> None:
+    def _replayed(
+        self, subscription: Subscription, directory: str | None, after: int, *, careful: bool = False
+    ) -> None:
+        """Puts what was missed behind what the subscription begins with."""
         half_told, statuses = self._bus.half_told(directory), self._sessions.statuses
         replay = _Replay(self._file, directory, after, subscription.since, half_told, statuses)
+        if careful:
+            replay.removals = _Removals()
 
         async def pages() -> Sequence[Published] | None:
             try:
@@ -118,7 +145,50 @@ class Streams:
                 subscription.cut()
                 return None
 
-        subscription.resume([Published(None, ServerConnected(), after)], pages)
+        subscription.resume(pages)
+
+
+class _Removals:
+    """Removals for who may not know what is removed: opencode's terminal UI stops listening at one of those.
+
+    They are kept back to the end, and told where something of the same message, or session, was told before.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._kept: list[Published] = []
+
+    def without(self, told: Sequence[Published]) -> list[Published]:
+        """What is told, less the removals."""
+        rest: list[Published] = []
+        for one in told:
+            match one.body:
+                case MessageRemoved() | PartRemoved():
+                    self._kept.append(one)
+                    continue
+                case MessageUpdated(sessionID=session_id):
+                    self._known.add(session_id)
+                case PartUpdated(part=part):
+                    self._known.add(part.messageID)
+                case _:
+                    pass
+            rest.append(one)
+        return rest
+
+    def left(self) -> list[Published]:
+        """Those that can be told now, parts first: with a message its parts go too."""
+        told = [one for one in self._kept if _holder(one.body) in self._known]
+        return sorted(told, key=lambda one: isinstance(one.body, MessageRemoved))
+
+
+def _holder(removed: Body) -> str | None:
+    match removed:
+        case PartRemoved(messageID=message_id):
+            return message_id
+        case MessageRemoved(sessionID=session_id):
+            return session_id
+        case _:
+            return None
 
 
 class _Replay:
@@ -142,16 +212,19 @@ class _Replay:
         self._left_out = {one.body.part.id for one in half_told if isinstance(one.body, PartUpdated)}
         self._statuses = statuses
         self._over = False
+        self.removals: _Removals | None = None
 
     async def next(self) -> Sequence[Published] | None:
         """The next page; it may be empty. None when the seam is reached."""
         if self._at < self._through:
             changed, self._at = await missed.page(self._file, self._at, self._through, self._directory)
-            return [Published(one.place, one.body, one.seq) for one in changed if not self._is_half_told(one.body)]
+            told = [Published(one.place, one.body, one.seq) for one in changed if not self._is_half_told(one.body)]
+            return told if self.removals is None else self.removals.without(told)
         if self._over:
             return None
         self._over = True
-        return [*await self._status_now(), *self._half_told]
+        removed = self.removals.left() if self.removals is not None else ()
+        return [*removed, *await self._status_now(), *self._half_told]
 
     def _is_half_told(self, body: Body) -> bool:
         """Whether it comes at the end, with more of it."""

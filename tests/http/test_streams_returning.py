@@ -1,0 +1,72 @@
+"""A client that comes back without an id, as opencode's terminal UI does, is told what it missed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from support.system import System, system
+
+WITHIN_S = 20
+
+
+async def heard(running: System, listener: str | None, until: str = "server.connected") -> list[dict[str, Any]]:
+    """All that a stream is told, to the first event of that type, and what came with it."""
+    subscription = await running.app.subscribe(None, listener=listener)
+    told: list[dict[str, Any]] = []
+    with anyio.fail_after(WITHIN_S):
+        while until not in [event["type"] for event in told]:
+            frames = await subscription.take() or ()
+            told += [json.loads(frame.partition(b"\n")[0].removeprefix(b"data: "))["payload"] for frame in frames]
+            subscription.sent(len(frames))
+    subscription.close()
+    return told
+
+
+def texts(events: list[dict[str, Any]]) -> list[str]:
+    parts = [event["properties"]["part"] for event in events if event["type"] == "message.part.updated"]
+    return [part["text"] for part in parts if part["type"] == "text"]
+
+
+async def test_who_comes_back_is_told_what_changed_and_that_the_turn_is_over(tmp_path: Path) -> None:
+    async with system(tmp_path, "text: Hello there.") as running:
+        session = await running.session()
+        await heard(running, "a terminal")
+        await running.prompt(session)
+
+        back = await heard(running, "a terminal", until="session.idle")
+
+    assert texts(back) == ["go", "Hello there."]
+    assert back[-1] == {**back[-1], "type": "session.idle", "properties": {"sessionID": session}}
+
+
+async def test_who_listened_to_the_server_before_it_was_started_again_is_told_what_changed_since(
+    tmp_path: Path,
+) -> None:
+    async with system(tmp_path, "text: Hello there.") as running:
+        session = await running.session()
+        await heard(running, "a terminal")
+        await running.prompt(session)
+
+    async with system(tmp_path, "text: Hello there.") as again:
+        back = await heard(again, "a terminal", until="session.idle")
+
+    assert texts(back) == ["go", "Hello there."]
+
+
+async def test_a_removal_is_told_only_where_something_of_its_session_is(tmp_path: Path) -> None:
+    """The terminal UI stops listening when a message is removed from a session that it has never heard of."""
+    async with system(tmp_path, "each-prompt: yes\ntext: Hello there.") as running:
+        known, unknown = await running.session(), await running.session()
+        await running.prompt(known)
+        await running.prompt(unknown)
+        removed = [(await running.messages(one))[0]["info"]["id"] for one in (known, unknown)]
+        for message in await running.messages(unknown):
+            await running.client.delete(f"/session/{unknown}/message/{message['info']['id']}")
+        await running.client.delete(f"/session/{known}/message/{removed[0]}")
+
+        back = await heard(running, "a terminal", until="session.idle")
+
+    told = [event["properties"]["messageID"] for event in back if event["type"] == "message.removed"]
+    assert told == [removed[0]]
