@@ -3,50 +3,34 @@
 With MIMOCODE_CONTRACT_PEER=1 it talks to its own server instead, which shows that the tests ask for nothing else.
 """
 
-import json
 import os
-import subprocess
-import time
-from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from collections.abc import Generator
 
-import httpx
 import pytest
 from tests.contract.recorded_model import obey
 
-from support.clients import offline_environment, pinned
 from support.model_server import ModelServer
 from support.ours import ours
 from support.peer import lab_config, peer
-from support.programs import Server, end_group, free_port
-from support.terminal import WITHIN_S, Terminal, terminal
+from support.programs import Server
+from support.terminal import Terminal
+from support.terminal_ui import (
+    CODE,
+    COLOUR,
+    HELLO,
+    READY,
+    SIZES,
+    asking,
+    attached,
+    call,
+    command,
+    project,
+    submit,
+)
 
 pytestmark = pytest.mark.peer
 
 AGAINST_PEER = os.environ.get("MIMOCODE_CONTRACT_PEER") == "1"
-HELLO = "Hello from the scripted model."
-READY = "Ask anything"
-CODE = "def add(a, b):\n    return a + b\n"
-COLOUR = {
-    "question": "Which colour?",
-    "header": "Colour",
-    "options": [{"label": "Red", "description": "warm"}, {"label": "Blue", "description": "cold"}],
-}
-SIZES = {
-    "question": "Which sizes?",
-    "header": "Sizes",
-    "multiple": True,
-    "options": [{"label": "Small", "description": "s"}, {"label": "Large", "description": "l"}],
-}
-
-
-def call(tool: str, **arguments: object) -> str:
-    return f"[[tool {tool} {json.dumps(arguments)}]]"
-
-
-def asking(*questions: Mapping[str, object]) -> str:
-    return call("question", questions=questions)
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +43,8 @@ def model() -> Generator[ModelServer]:
 def server(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
     scratch = tmp_path_factory.mktemp("ui")
     start = peer if AGAINST_PEER else ours
-    with start(scratch, _project(scratch), lab_config(model.base_url)) as running:
+    with start(scratch, project(scratch), lab_config(model.base_url)) as running:
         yield running
-
-
-def _project(scratch: Path) -> Path:
-    directory = scratch / "project"
-    directory.mkdir()
-    (directory / "calc.py").write_text(CODE)
-    git = ["git", "-c", "user.name=dev", "-c", "user.email=dev@example.org"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(scratch)}
-    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", str(scratch)]):
-        subprocess.run([*git, *words], cwd=directory, check=True, env=environment)
-    return directory
-
-
-def attached(server: Server, scratch: Path, *words: str) -> AbstractContextManager[Terminal]:
-    """The UI in a terminal, with a home of its own."""
-    scratch.mkdir(exist_ok=True)
-    return terminal(
-        [pinned().opencode, "attach", server.url, "--dir", str(server.directory), *words],
-        scratch=scratch,
-        cwd=scratch,
-        env=offline_environment(scratch / "home"),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -100,20 +62,6 @@ def ui(running_ui: Terminal, server: Server) -> Terminal:
         command(running_ui, "new")
         running_ui.until(READY)
     return running_ui
-
-
-def submit(ui: Terminal, text: str) -> None:
-    """Types a prompt that ends in a word of its own, and sends it when all of it is on the screen."""
-    ui.type(f"{text} end.")
-    ui.until("end.")
-    ui.keys("Enter")
-
-
-def command(ui: Terminal, name: str) -> None:
-    """Runs a command by its name."""
-    ui.type(f"/{name}")
-    ui.until(f"┃ /{name} ")  # the list of commands, which takes the Enter
-    ui.keys("Enter")
 
 
 def test_a_prompt_is_answered_with_its_title_and_its_tokens(ui: Terminal) -> None:
@@ -174,7 +122,7 @@ def test_several_questions_are_answered_by_choosing_several_and_by_free_text(ui:
     ui.keys("Enter")
     ui.until("2. [✓] Large")
     ui.keys("Tab")
-    ui.until("Which colour?", "3. Type your own answer")
+    ui.until("1. Red", "3. Type your own answer")  # the question itself is in the prompt above
     ui.keys("Up")
     ui.keys("Enter")
     ui.type("Ultramarine")
@@ -296,75 +244,45 @@ def test_a_session_is_renamed_and_found_again(ui: Terminal) -> None:
     ui.until(HELLO, gone=["Search"])
 
 
-def _pending(server: Server) -> str:
-    """A session whose turn waits for an answer."""
-    where = {"directory": str(server.directory)}
-    ends = time.monotonic() + WITHIN_S
-    with httpx.Client(base_url=server.url, params=where, timeout=WITHIN_S, trust_env=False) as client:
-        session = client.post("/session", json={}).json()["id"]
-        body = {"parts": [{"type": "text", "text": asking(COLOUR)}]}
-        client.post(f"/session/{session}/prompt_async", json=body).raise_for_status()
-        while time.monotonic() < ends:
-            if session in [question["sessionID"] for question in client.get("/question").json()]:
-                return session
-    raise TimeoutError("The question was not asked.")
+def test_a_permission_given_for_good_is_not_asked_for_again(ui: Terminal, server: Server) -> None:
+    submit(ui, call("bash", command="touch always.txt", description="Touch"))
+    ui.until("Permission required", "Allow always")
+    ui.keys("Right")
+    ui.keys("Enter")
+    ui.until("Always allow", "Confirm")
+    ui.keys("Enter")
+    ui.until(HELLO, gone=["Confirm"])
+    submit(ui, call("bash", command="touch again.txt", description="Touch"))
+
+    shown = ui.until("$ touch again.txt", "Tool said")
+    assert "Permission required" not in shown
+    assert (server.directory / "again.txt").exists()
 
 
-def test_a_dialog_that_waited_already_shows_and_is_answered(server: Server, tmp_path: Path) -> None:
-    session = _pending(server)
+def test_a_session_is_forked(ui: Terminal) -> None:
+    submit(ui, "say hello")
+    ui.until(HELLO, "Scripted title")
+    command(ui, "fork")
+    ui.until("Fork")
+    ui.keys("Enter")
 
-    with attached(server, tmp_path, "--session", session) as late:
-        late.until("Which colour?", "enter submit")
-        late.keys("Enter")
-
-        late.until("# Questions", "Red", HELLO, gone=["enter submit"])
-
-
-@contextmanager
-def _restartable(model: ModelServer, scratch: Path, port: int) -> Generator[Server]:
-    with ours(scratch, scratch / "project", lab_config(model.base_url), port=port) as running:
-        yield running
+    ui.until("(fork #1)")
 
 
-def _until_back(ui: Terminal, server: Server) -> None:
-    """Waits until the UI hears the server again: it shows a title that the session was given just now."""
-    where = {"directory": str(server.directory)}
-    ends = time.monotonic() + WITHIN_S
-    with httpx.Client(base_url=server.url, params=where, timeout=WITHIN_S, trust_env=False) as client:
-        [session] = client.get("/session").json()
-        while "Back again" not in ui.screen():
-            assert time.monotonic() < ends, ui.screen()
-            client.patch(f"/session/{session['id']}", json={"title": "Back again"}).raise_for_status()
-            time.sleep(0.2)
+def test_the_command_init_runs(ui: Terminal) -> None:
+    command(ui, "init")  # completed, for arguments to follow
+    ui.until("┃  /init", gone=["┃ /init "])
+    ui.keys("Enter")
+
+    ui.until("AGENTS.md", HELLO)
 
 
-@pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_a_dialog_outlives_its_server(model: ModelServer, tmp_path: Path, how: str) -> None:
-    _project(tmp_path)
-    port = free_port()
-    with _restartable(model, tmp_path, port) as first, attached(first, tmp_path / "terminal") as shown:
-        shown.until(READY, "Scripted")
-        submit(shown, asking(COLOUR))
-        shown.until("Which colour?", "enter submit")
+def test_what_differs_is_shown(ui: Terminal, server: Server) -> None:
+    (server.directory / "calc.py").write_text(CODE.replace("a + b", "a - b"))
+    submit(ui, "say hello")
+    ui.until(HELLO)
+    command(ui, "diff")
 
-        if how == "killed":
-            os.kill(first.pid, 9)
-        end_group(first.pid)
-        with _restartable(model, tmp_path, port):
-            _until_back(shown, first)
-            shown.until("Which colour?", "enter submit")
-            shown.keys("Enter")
-
-            shown.until("# Questions", "Red", HELLO, gone=["enter submit"])
-
-
-def test_the_minimal_ui_asks_and_answers(server: Server, tmp_path: Path) -> None:
-    with attached(server, tmp_path, "--mini") as mini:
-        mini.until("Ask anything")
-        submit(mini, "say hello")
-        mini.until(HELLO)
-        submit(mini, asking(COLOUR))
-        mini.until("Which colour?", "Red")
-        mini.keys("Enter")
-
-        mini.until("Which colour?", "answered your questions", gone=["esc dismiss"])
+    ui.until("calc.py", "return a - b")
+    ui.keys("Escape")
+    ui.until(HELLO)
