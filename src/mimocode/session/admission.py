@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, unquote_to_bytes, urlsplit
@@ -12,6 +14,7 @@ import anyio.to_thread
 from mimocode import ids
 from mimocode.errors import Invalid, ToolFailed
 from mimocode.store.rows import Op, Put, TurnRow
+from mimocode.tools.files import at_once
 from mimocode.turn import compact
 from mimocode.turn import prompt as texts
 from mimocode.turn.history import History
@@ -175,13 +178,17 @@ class _File:
 
     def _bytes_of(self, path: Path) -> bytes:
         try:
-            size = path.stat().st_size
-            if size > MOST_ATTACHED_BYTES:
-                raise Invalid(
-                    f"{path} has {size} bytes; an attached file may have {MOST_ATTACHED_BYTES}."
-                    ' Attach a smaller one.\n  at ["parts"]'
-                )
-            return path.read_bytes()
+            with open(path, "rb", opener=at_once) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise Invalid(f'{path} is not a regular file. Attach a file.\n  at ["parts"]')
+                data = file.read(MOST_ATTACHED_BYTES + 1)
+                if len(data) > MOST_ATTACHED_BYTES:
+                    raise Invalid(
+                        f"{path} has {status.st_size} bytes; an attached file may have {MOST_ATTACHED_BYTES}."
+                        ' Attach a smaller one.\n  at ["parts"]'
+                    )
+                return data
         except OSError as error:
             raise Invalid(f'{path} cannot be attached: {error.strerror}.\n  at ["parts"]') from error
 

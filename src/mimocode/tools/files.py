@@ -51,6 +51,13 @@ class Text:
         return replace(self, text=text)
 
 
+def at_once(path: str, flags: int) -> int:
+    """An `opener` for `open` that waits for nobody: opening a pipe would wait for its other end. Look what it is before
+    you read: a device may have no end.
+    """
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read_text(path: Path) -> Text | None:
     """The file's text; None if there is none. Raises `ToolFailed` for what is not a text file of sane size."""
     try:

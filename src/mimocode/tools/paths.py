@@ -66,7 +66,8 @@ def outside_need(call: Call, paths: Iterable[Path], *, directory: bool | None = 
     foreign = [path for path in paths if not inside(call, path)]
     if not foreign:
         return []
-    parents = [path if (path.is_dir() if directory is None else directory) else path.parent for path in foreign]
+    # `os.path.isdir` says no where `Path.is_dir` raises: a name too long, a parent that may not be looked into.
+    parents = [path if (os.path.isdir(path) if directory is None else directory) else path.parent for path in foreign]
     globs = list(dict.fromkeys(str(parent / "*") for parent in parents))
     metadata = {"filepath": str(foreign[0]), "parentDir": str(parents[0])}
     return [Need("external_directory", globs, globs, metadata)]

@@ -10,6 +10,7 @@ from typing import Literal
 
 from anyio import to_thread
 
+from mimocode.tools.files import at_once
 from mimocode.wire.workspace import FileContent, FileEntry, FileNode
 
 from . import git
@@ -95,8 +96,7 @@ def _content(root: Root, given: str) -> FileContent:
 def _read(root: Root, given: str) -> tuple[Path, bytes]:
     path = root.inside(given)
     try:
-        # A pipe or a device would keep the reader waiting for ever: it is opened without waiting, and refused.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW), "rb") as file:
+        with open(path, "rb", opener=lambda name, flags: at_once(name, flags | os.O_NOFOLLOW)) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise wrong_path(given, "is not a file. List a directory with GET /file")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -136,3 +137,20 @@ async def test_a_file_on_disk_is_read_when_it_is_attached(tmp_path: Path) -> Non
     assert "answer = 42" in json.dumps(sent(server))
     assert [part["type"] for part in messages[0]["parts"]] == ["text", "text", "text", "file"]
     assert messages[0]["parts"][1] == IsPartialDict(synthetic=True)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "pipe"])
+async def test_what_never_ends_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    async with asked(tmp_path) as (running, server):
+        session = await running.session()
+        os.mkfifo(running.project / "pipe")
+        url = (running.project / name).as_uri()
+
+        picture = {"parts": [{"type": "file", "mime": "image/png", "url": url}]}
+        refused = await running.client.post(f"/session/{session}/message", json=picture)
+        text = {"parts": [{"type": "file", "mime": "text/plain", "url": url}]}
+        (await running.client.post(f"/session/{session}/message", json=text)).raise_for_status()
+
+    assert refused.status_code == 400
+    assert "is not a regular file. Attach a file." in refused.text
+    assert "is a device, pipe or socket" in json.dumps(sent(server))
