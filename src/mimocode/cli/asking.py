@@ -51,6 +51,7 @@ class Asking:
         self._known: dict[str, Request] = {}
         self._settled: set[str] = set()
         self._current: str | None = None
+        self._gone = anyio.Event()
         self._send, self._receive = anyio.create_memory_object_stream[Request](math.inf)
 
     async def asked(self, request: Request) -> None:
@@ -61,8 +62,8 @@ class Asking:
         self._view.ask(request, "asked")
         self._send.send_nowait(request)
 
-    def settled(self, request_id: str, state: Literal["replied", "rejected"]) -> None:
-        """It has its answer, whoever gave it."""
+    async def settled(self, request_id: str, state: Literal["replied", "rejected"]) -> None:
+        """It has its answer, whoever gave it. Comes back when its dialog is gone: what follows is not drawn into it."""
         if request_id in self._settled:
             return
         self._settled.add(request_id)
@@ -70,6 +71,7 @@ class Asking:
             self._view.ask(self._known[request_id], state)
         if self._dialogs is not None and request_id == self._current:
             self._dialogs.close()
+            await self._gone.wait()
 
     async def reconcile(self) -> None:
         """What was asked before we listened, or settled while we did not."""
@@ -113,7 +115,7 @@ class Asking:
         return True
 
     async def _ask(self, request: Request, dialogs: Dialogs) -> None:
-        self._current = request.id
+        self._current, self._gone = request.id, anyio.Event()
         dialogs.open()
         self._waiting(request)
         try:
@@ -128,6 +130,7 @@ class Asking:
         finally:
             self._current = None
             self._waiting(None)
+            self._gone.set()
 
     async def _ask_question(self, request: QuestionRequest, dialogs: Dialogs) -> None:
         answers: list[list[str]] = []

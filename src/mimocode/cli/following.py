@@ -45,11 +45,11 @@ class Following:
                 case QuestionRequest() | PermissionRequest():
                     await asking.asked(happened)
                 case event.QuestionReplied():
-                    asking.settled(happened.requestID, "replied")
+                    await asking.settled(happened.requestID, "replied")
                 case event.PermissionReplied():
-                    asking.settled(happened.requestID, "rejected" if happened.reply == "reject" else "replied")
+                    await asking.settled(happened.requestID, "rejected" if happened.reply == "reject" else "replied")
                 case event.QuestionRejected():
-                    asking.settled(happened.requestID, "rejected")
+                    await asking.settled(happened.requestID, "rejected")
                 case None:
                     pass
                 case _:

@@ -1,5 +1,6 @@
 """Providers that fail and recover, or do not: what is waited for, what is told, what stays."""
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -153,13 +154,13 @@ async def test_a_server_that_stops_during_a_wait_goes_on_at_the_next_start(tmp_p
     async with system(tmp_path, script, clock=clock) as running:
         session = await running.session()
         async with task_group() as group:
-            group.start_soon(running.prompt, session, "go")
+            group.start_soon(partial(running.prompt, session, "go", messageID="msg_go"))
             await running.told.until("session.status", lambda told: told["status"]["type"] == "retry")
             [prompt, _] = await running.messages(session)
             await running.app.runner.suspend()
 
     async with system(tmp_path, script, clock=Clock()) as running:
-        await running.told.until("session.idle")
+        await running.prompt(session, "go", messageID="msg_go")  # joins what may have ended before anybody listened
         messages = await running.messages(session)
     assert [message["info"]["role"] for message in messages] == ["user", "assistant"]
     assert messages[0] == prompt
