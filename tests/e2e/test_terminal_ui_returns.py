@@ -1,8 +1,9 @@
 """opencode's terminal UI where it comes late, or its server goes and comes back; and the minimal one."""
 
+import itertools
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import httpx
 import pytest
 from tests.contract.recorded_model import obey
 
-from support.model_server import ModelServer
+from mimocode.llm.script import Pace, Say, Step
+from support.model_server import ModelServer, Received
 from support.ours import ours
 from support.peer import lab_config
 from support.programs import Server, end_group, free_port
@@ -95,27 +97,59 @@ def test_a_dialog_outlives_its_server(model: ModelServer, tmp_path: Path, how: s
             shown.until("# Questions", "Red", HELLO, gone=["enter submit"])
 
 
-def test_the_text_is_whole_when_the_server_was_killed_in_mid_answer(model: ModelServer, tmp_path: Path) -> None:
+def _slow_once() -> Callable[[Received], Step]:
+    """A model that is slow at first, and at once done when it is asked again: before a terminal can be back."""
+    asked = itertools.count()
+
+    def answer(request: Received) -> Step:
+        if request.purpose != "title" and next(asked) == 0:
+            return Step((Pace(0.1), Say("slow " * 300)))
+        return Step((Say("Whole at last."),))
+
+    return answer
+
+
+def test_an_answer_that_ended_while_the_server_came_back_is_shown_whole(tmp_path: Path) -> None:
     project(tmp_path)
     port = free_port()
-    with _restartable(model, tmp_path, port) as first, attached(first, tmp_path / "terminal") as shown:
+    with (
+        ModelServer(_slow_once()) as model,
+        _restartable(model, tmp_path, port) as first,
+        attached(first, tmp_path / "terminal") as shown,
+    ):
         shown.until(READY, "Scripted")
-        submit(shown, "[[slow 12]]")
-        shown.until("slow slow")
+        submit(shown, "say something")
+        shown.until("slow slow", "esc interrupt")
 
         os.kill(first.pid, 9)
         end_group(first.pid)
         with _restartable(model, tmp_path, port):
-            shown.until("slow " * 11 + "slow", "120 tokens", gone=["esc interrupt"])
+            shown.until("Whole at last.", "120 tokens", gone=["esc interrupt", "slow"])
+
+
+def _press_until(mini: Terminal, key: str, *texts: str) -> None:
+    """Presses a key until the screen has these: the minimal UI takes none for a moment after it has drawn itself."""
+    ends = time.monotonic() + WITHIN_S
+    while True:
+        mini.keys(key)
+        try:
+            mini.until(*texts, within_s=2)
+        except TimeoutError:
+            if time.monotonic() > ends:
+                raise
+        else:
+            return
 
 
 def test_the_minimal_ui_asks_and_answers(server: Server, tmp_path: Path) -> None:
     with attached(server, tmp_path, "--mini") as mini:
         mini.until("Ask anything")
-        submit(mini, "say hello")
+        mini.type("say hello end.")
+        mini.until("end.")
+        _press_until(mini, "Enter", "› say hello end.")
         mini.until(HELLO)
         submit(mini, asking(COLOUR))
-        mini.until("Which colour?", "Red")
-        mini.keys("Enter")
+        mini.until("1. Red", "enter submit")
+        _press_until(mini, "Enter", "answered your questions")
 
         mini.until("Which colour?", "answered your questions", gone=["esc dismiss"])

@@ -55,7 +55,28 @@ async def test_who_listened_to_the_server_before_it_was_started_again_is_told_wh
     assert texts(back) == ["go", "Hello there."]
 
 
-async def test_a_removal_is_told_only_where_something_of_its_session_is(tmp_path: Path) -> None:
+async def test_a_part_that_is_removed_is_told_of_before(tmp_path: Path) -> None:
+    """The terminal UI stops listening when a part is removed from a message that it has never heard of."""
+    async with system(tmp_path, "text: Hello there.") as running:
+        session = await running.session()
+        answer = await running.prompt(session)
+        await heard(running, "a terminal")
+        message, part = answer["info"]["id"], answer["parts"][1]["id"]
+        await running.client.delete(f"/session/{session}/message/{message}/part/{part}")
+
+        back = await heard(running, "a terminal", until="session.idle")
+
+    kinds = [
+        event["type"] for event in back if part in (event["properties"].get("partID"), _part_id(event["properties"]))
+    ]
+    assert kinds == ["message.part.updated", "message.part.removed"]
+
+
+def _part_id(properties: dict[str, Any]) -> str | None:
+    return properties.get("part", {}).get("id")
+
+
+async def test_the_removal_of_a_message_is_told_only_where_another_of_its_session_is(tmp_path: Path) -> None:
     """The terminal UI stops listening when a message is removed from a session that it has never heard of."""
     async with system(tmp_path, "each-prompt: yes\ntext: Hello there.") as running:
         known, unknown = await running.session(), await running.session()

@@ -32,6 +32,7 @@ from mimocode.wire.event import (
     SessionIdle,
     SessionStatusChanged,
 )
+from mimocode.wire.part import TextPart
 from mimocode.wire.session import Idle, SessionStatus
 
 from .returning import Returning
@@ -151,44 +152,37 @@ class Streams:
 class _Removals:
     """Removals for who may not know what is removed: opencode's terminal UI stops listening at one of those.
 
-    They are kept back to the end, and told where something of the same message, or session, was told before.
+    A part is told empty before it is removed, so that it is known. Messages are kept back to the end, and removed where
+    one of their session was told before.
     """
 
     def __init__(self) -> None:
         self._known: set[str] = set()
         self._kept: list[Published] = []
 
-    def without(self, told: Sequence[Published]) -> list[Published]:
-        """What is told, less the removals."""
+    def careful(self, told: Sequence[Published]) -> list[Published]:
+        """What is told instead."""
         rest: list[Published] = []
         for one in told:
             match one.body:
-                case MessageRemoved() | PartRemoved():
+                case MessageRemoved():
                     self._kept.append(one)
-                    continue
+                case PartRemoved():
+                    rest += [Published(one.place, _empty(one.body)), one]
                 case MessageUpdated(sessionID=session_id):
                     self._known.add(session_id)
-                case PartUpdated(part=part):
-                    self._known.add(part.messageID)
+                    rest.append(one)
                 case _:
-                    pass
-            rest.append(one)
+                    rest.append(one)
         return rest
 
     def left(self) -> list[Published]:
-        """Those that can be told now, parts first: with a message its parts go too."""
-        told = [one for one in self._kept if _holder(one.body) in self._known]
-        return sorted(told, key=lambda one: isinstance(one.body, MessageRemoved))
+        return [one for one in self._kept if isinstance(one.body, MessageRemoved) and one.body.sessionID in self._known]
 
 
-def _holder(removed: Body) -> str | None:
-    match removed:
-        case PartRemoved(messageID=message_id):
-            return message_id
-        case MessageRemoved(sessionID=session_id):
-            return session_id
-        case _:
-            return None
+def _empty(removed: PartRemoved) -> PartUpdated:
+    part = TextPart(id=removed.partID, sessionID=removed.sessionID, messageID=removed.messageID, text="")
+    return PartUpdated(sessionID=removed.sessionID, part=part, time=ids.now_ms())
 
 
 class _Replay:
@@ -219,7 +213,7 @@ class _Replay:
         if self._at < self._through:
             changed, self._at = await missed.page(self._file, self._at, self._through, self._directory)
             told = [Published(one.place, one.body, one.seq) for one in changed if not self._is_half_told(one.body)]
-            return told if self.removals is None else self.removals.without(told)
+            return told if self.removals is None else self.removals.careful(told)
         if self._over:
             return None
         self._over = True
