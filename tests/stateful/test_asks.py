@@ -126,6 +126,7 @@ async def _ask(desk: Desk, group: TaskGroup, played: Played, ask_id: str) -> Non
     async def wait() -> None:
         played.heard.append((ask_id, await _outcome(desk, ask_id)))
 
+    first = ask_id not in played.asks
     outcome = played.asks.setdefault(ask_id, PENDING)
     if outcome == PENDING:
         played.waiting[ask_id] = played.waiting.get(ask_id, 0) + 1
@@ -134,6 +135,8 @@ async def _ask(desk: Desk, group: TaskGroup, played: Played, ask_id: str) -> Non
     group.start_soon(wait)
     while outcome == PENDING and ask_id not in await desk.pending():
         pass
+    while first and not any(isinstance(body, Asked) and body.id == ask_id for body in desk.bus.told):
+        await anyio.lowlevel.checkpoint()  # it is told after it was written
 
 
 async def _outcome(desk: Desk, ask_id: str) -> str:
