@@ -10,18 +10,14 @@ from anyio import to_thread
 from pydantic import Field
 
 from mimocode.errors import ToolFailed
-from mimocode.sandbox import hints
-from mimocode.sandbox.cell import Cell
-from mimocode.sandbox.sandbox import Sandbox
-from mimocode.sandbox.sealed import Seal, sealed
 from mimocode.turn.ports import Call, Done, Need, Progress
 from mimocode.wire.base import JsonObject
 
-from . import environ as environment
 from .base import Arguments, Declared
 from .collect import Collector
+from .environ import without_secrets
 from .output import Spill
-from .paths import inside, located, outside_need
+from .paths import located, outside_need
 from .process import Ended, run_group
 from .shell import judge
 
@@ -44,67 +40,37 @@ class Bash(Declared[BashArguments]):
     writes = True
 
     def __init__(
-        self,
-        spill: Spill,
-        *,
-        environ: Mapping[str, str] | None = None,
-        also: Sequence[str] = (),
-        sandbox: Sandbox | None = None,
-        timeout_ms: int = DEFAULT_TIMEOUT_MS,
+        self, spill: Spill, *, environ: Mapping[str, str] | None = None, timeout_ms: int = DEFAULT_TIMEOUT_MS
     ) -> None:
-        """`also` names variables of `environ` that commands get beyond those they always do."""
         self._spill = spill
         self._environ = environ
-        self._also = also
-        self._sandbox = sandbox
         self._timeout_ms = timeout_ms
 
     async def needs(self, arguments: BashArguments, call: Call) -> Sequence[Need]:
         return await to_thread.run_sync(_needs, arguments, call)
 
     async def run(self, arguments: BashArguments, call: Call) -> Done:
-        directory, cell = await to_thread.run_sync(self._place, arguments, call)
-        ours = os.environ if self._environ is None else self._environ
+        directory = await to_thread.run_sync(_directory, arguments, call)
         timeout_ms = arguments.timeout or self._timeout_ms
-        environ = environment.for_commands(ours, self._also) | (cell.variables if cell is not None else {})
+        environ = without_secrets(os.environ if self._environ is None else self._environ)
         collector = Collector(self._spill)
-        seal = await to_thread.run_sync(_sealed, cell)
         try:
             ended = await self._watched(
-                arguments, call, collector, directory=directory, environ=environ, timeout_s=timeout_ms / 1000, cell=cell
+                arguments, call, collector, directory=directory, environ=environ, timeout_s=timeout_ms / 1000
             )
             collected = await collector.finish()
         finally:
             collector.close()
-            mended = await _mended(seal)
-        said = [
-            *_said(ended, timeout_ms),
-            *hints.of(cell, collected.text, ended.code),
-            *(hints.mended(mended) if mended else ()),
-            *hints.withheld(arguments.command, environment.withheld(ours, self._also) if ended.code else ()),
-        ]
-        remarks = _remark("\n".join(said)) if said else ""
+        output = (collected.text or _NOTHING) + _remarks(ended, timeout_ms)
         metadata: JsonObject = {
-            "output": (collector.shown() or _NOTHING) + remarks,
+            "output": (collector.shown() or _NOTHING) + _remarks(ended, timeout_ms),
             "exit": ended.code,
             "description": arguments.description,
             "truncated": collected.truncated,
         }
         if collected.path is not None:
             metadata["outputPath"] = str(collected.path)
-        return Done(output=(collected.text or _NOTHING) + remarks, title=arguments.command, metadata=metadata)
-
-    def _place(self, arguments: BashArguments, call: Call) -> tuple[Path, Cell | None]:
-        """Where it runs, and in which sandbox. Blocking."""
-        directory = _directory(arguments, call)
-        if self._sandbox is None:
-            return directory, None
-        touched = [directory, *judge(arguments.command, directory).touched]
-        outside = [path if path.is_dir() else path.parent for path in touched if not inside(call, path)]
-        cell = self._sandbox.cell(
-            call.agent, directory=call.directory, worktree=call.worktree, at=directory, outside=outside
-        )
-        return directory, cell
+        return Done(output=output, title=arguments.command, metadata=metadata)
 
     async def _watched(
         self,
@@ -115,7 +81,6 @@ class Bash(Declared[BashArguments]):
         directory: Path,
         environ: Mapping[str, str],
         timeout_s: float,
-        cell: Cell | None,
     ) -> Ended:
         ended = Ended(None)
         over = anyio.Event()
@@ -136,7 +101,6 @@ class Bash(Declared[BashArguments]):
                     timeout_s=timeout_s,
                     sink=collector.feed,
                     started=lambda group: tasks.start_soon(show, group),
-                    cell=cell,
                 )
                 over.set()
                 collector.wake()
@@ -150,31 +114,18 @@ def _remark(text: str) -> str:
     return f"\n\n<shell_metadata>\n{text}\n</shell_metadata>"
 
 
-def _said(ended: Ended, timeout_ms: int) -> list[str]:
+def _remarks(ended: Ended, timeout_ms: int) -> str:
     if ended.code is None:
-        return [
+        return _remark(
             f"The command was ended when its time ran out, after {timeout_ms} ms. If it needs longer and does not wait "
             "for input, run it again with a larger timeout."
-        ]
+        )
     if ended.held:
-        return [
+        return _remark(
             "Processes that the command left in the background still held its output, so they were ended with it. To "
             "leave one running, send its output to a file: command > file.log 2>&1 &"
-        ]
-    return []
-
-
-def _sealed(cell: Cell | None) -> Seal | None:
-    return sealed(cell.worktree) if cell is not None and cell.worktree is not None else None
-
-
-async def _mended(seal: Seal | None) -> list[Path]:
-    """What of the repository's own files was put back; also when the command is cancelled."""
-    found: list[Path] = []
-    if seal is not None:
-        with anyio.CancelScope(shield=True):
-            found += await to_thread.run_sync(seal.mended)
-    return found
+        )
+    return ""
 
 
 def _progress(arguments: BashArguments, collector: Collector, group: int) -> Progress:
