@@ -29,9 +29,9 @@ demo: setup
 demo-real: setup
 	@tools/demo-real
 
-# Tests wait more than they work: WORKERS=3 at a time by default, each file in one of them; WORKERS=0 for a debugger.
+# Tests wait more than they work: WORKERS=2 at a time by default, each file in one of them; WORKERS=0 for a debugger.
 test: setup
-	$(BIN)/python -m pytest -n $(or $(WORKERS),3) --dist loadfile
+	$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile
 
 # With PEER=1 the same behaviours are asked of the real opencode too.
 contract: setup

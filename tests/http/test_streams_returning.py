@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import pytest
 
-from support.system import System, system
+from mimocode.asgi.group import task_group
+from mimocode.session import streams
+from support.system import System, prompt_of, system
 
 WITHIN_S = 20
 
@@ -91,3 +95,31 @@ async def test_the_removal_of_a_message_is_told_only_where_another_of_its_sessio
 
     told = [event["properties"]["messageID"] for event in back if event["type"] == "message.removed"]
     assert told == [removed[0]]
+
+
+async def test_an_answer_waits_for_the_stream_that_its_client_is_still_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAM_LATE_S", WITHIN_S)
+    order: list[str] = []
+    async with system(tmp_path, "text: Hello there.") as running:
+        session = await running.session()
+        path = f"/session/{session}/message"
+
+        async def ask() -> None:
+            await running.client.post(path, json=prompt_of("go"), headers={"user-agent": "opencode/1.18.33"})
+            order.append("answer")
+
+        async with task_group() as group:
+            group.start_soon(ask)
+            await running.told.until("session.idle", lambda told: told["sessionID"] == session)
+            with anyio.fail_after(WITHIN_S):
+                while (await running.client.get(f"{path}?limit=1")).json()[0]["info"].get("finish") is None:
+                    await anyio.lowlevel.checkpoint()
+            subscription = await running.app.subscribe(str(running.project))
+            frames = b"".join(await subscription.take() or ())
+            order.append("events")
+            subscription.sent(1000)
+
+    assert order == ["events", "answer"]
+    assert b"Hello there." in frames

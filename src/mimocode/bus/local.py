@@ -83,6 +83,11 @@ class Subscription:
         self.handed = 0
         """How many of `queued` frames the socket has taken."""
 
+    @property
+    def of(self) -> str | None:
+        """The directory whose events it has; None for all."""
+        return self._directory
+
     def wants(self, published: Published) -> bool:
         return self._directory is None or published.place is None or published.place.directory == self._directory
 
@@ -265,6 +270,14 @@ class Bus:
                     self._caught_up = anyio.Event()
                 await self._caught_up.wait()
         return bool(goals)
+
+    async def heard(self, directory: str, patience_s: float) -> None:
+        """Waits until a stream of this directory is there and has caught up; not longer than that."""
+        with anyio.move_on_after(patience_s):
+            while not any(one.of == directory and not one.catching_up for one in self._subscriptions):
+                if self._caught_up is None:
+                    self._caught_up = anyio.Event()
+                await self._caught_up.wait()
 
     def end(self) -> None:
         """Ends every stream, after what is queued: the server is going."""

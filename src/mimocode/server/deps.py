@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Annotated, TypeVar
 from urllib.parse import unquote
 
@@ -58,6 +59,19 @@ def directory_of(request: Request, directory: Annotated[str | None, Query()] = N
     for name in DIRECTORY_HEADERS:
         given = given or unquote(request.headers.get(name, ""))
     return absolute(given)
+
+
+def listener_of(request: Request) -> str | None:
+    """Who asks, where it is opencode's own program: it does not listen as others do."""
+    headers = request.headers
+    agent = headers.get("user-agent", "")
+    if not agent.startswith("opencode/"):
+        return None
+    login = request.query_params.get("auth_token") or headers.get("authorization", "")
+    where = request.query_params.get("directory") or next(
+        (unquote(headers[name]) for name in DIRECTORY_HEADERS if name in headers), ""
+    )
+    return sha256("\0".join((agent, where, login)).encode()).hexdigest()
 
 
 def absolute(directory: str | None) -> str:

@@ -20,13 +20,14 @@ from urllib.parse import quote
 
 from anyio import move_on_after
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mimocode.app import App
 from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.line import line_to
 from mimocode.asgi.types import Receive, Scope, Send
-from mimocode.errors import Invalid, Unavailable
+from mimocode.errors import Invalid, NotFound, Unavailable
 from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
 from mimocode.wire.base import JsonObject
@@ -78,10 +79,13 @@ class TurnAnswer(Response):
         self._within_s = _within_s(preferred)
         self._kept_to = _kept_to(preferred, self._interval_s)
         self._owed = started
+        self._listener: str | None = None
         self._flat = headers.get("x-stainless-lang") == "python"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ticker = deps.the_ticker(scope)
+        if self._owed:
+            self._listener = deps.listener_of(Request(scope))
         if self._within_s is None:
             told = {"content-location": place_of(self._running), **self._preferences()}
             kept = KeptAlive(
@@ -103,6 +107,10 @@ class TurnAnswer(Response):
 
     async def _answer(self) -> bytes:
         answer = await self._running.answer()
+        if self._listener is not None:
+            with suppress(NotFound):  # deleted meanwhile
+                session = await self._app.sessions.get(self._running.session_id)
+                await self._app.streams.heard(session.directory, self._listener)
         self._owed = False
         return flattened(answer) if self._flat else answer
 

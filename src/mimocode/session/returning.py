@@ -52,6 +52,10 @@ class Returning:
             heard.append(self._before)
         return max(0, min(heard), self._bus.reached_before(0) - MOST) if heard else None
 
+    def is_here(self, listener: str) -> bool:
+        """Whether it listens now, as far as is known."""
+        return self._here[listener] > 0
+
     def listens(self, listener: str, subscription: Subscription) -> None:
         """From now on, until the subscription is closed."""
         self._here[listener] += 1

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
+import anyio
+
 from mimocode import ids
 from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.errors import Unavailable
@@ -44,6 +46,12 @@ _SETTLED = (QuestionReplied, QuestionRejected, PermissionReplied)
 
 SETTLED_MS = 30_000
 """How long whoever connects anew is told that an ask was settled."""
+
+STREAM_LATE_S = 0.75
+"""How long an answer waits for its client's stream, which is on its way. Turns' first events are kept longer."""
+
+READ_S = 0.05
+"""How long that client is given to read what its socket has, before its answer."""
 
 _UNTOLD = 10_000
 """So many writes of others may be told between the write that ends a turn and the word that its session is idle. Who
@@ -108,6 +116,16 @@ class Streams:
             subscription.begin([Published(None, ServerConnected(), since)])
             self._replayed(subscription, directory, since)
         return subscription
+
+    async def heard(self, directory: str, listener: str) -> None:
+        """Waits a little for a stream of this directory, where this client has none of all directories.
+
+        `opencode run` connects while it prompts, and ends when it has its answer: where its machine is busy, the answer
+        may be there before it is connected.
+        """
+        if not self._returning.is_here(listener):
+            await self._bus.heard(directory, STREAM_LATE_S)
+            await anyio.sleep(READ_S)
 
     async def _anew(self, subscription: Subscription, directory: str | None, openings: Sequence[Published]) -> None:
         opening = [published for published in openings if subscription.wants(published)]

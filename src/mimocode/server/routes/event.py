@@ -5,7 +5,6 @@ often: for the same reasons, read when the stream begins.
 """
 
 import re
-from hashlib import sha256
 
 from fastapi import Request
 
@@ -39,7 +38,9 @@ async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | N
     app: App = scope["app"].state.services
     request = Request(scope)
     try:
-        source = await app.subscribe(directory, _after(request), listener=None if directory else _listener(request))
+        source = await app.subscribe(
+            directory, _after(request), listener=None if directory else deps.listener_of(request)
+        )
     except MimoError as error:
         await errors.response_of(error)(scope, receive, send)
         return
@@ -52,19 +53,6 @@ async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | N
         comment_after_s=silence_s if silence_s < _HEARTBEAT_S else None,
     )
     await stream(scope, receive, send)
-
-
-def _listener(request: Request) -> str | None:
-    """Who listens, where it is one that comes back without an id: opencode's terminal UI."""
-    headers = request.headers
-    agent = headers.get("user-agent", "")
-    if not agent.startswith("opencode/"):
-        return None
-    where = request.query_params.get("directory") or next(
-        (headers[name] for name in deps.DIRECTORY_HEADERS if name in headers), ""
-    )
-    login = request.query_params.get("auth_token") or headers.get("authorization", "")
-    return sha256("\0".join((agent, where, login)).encode()).hexdigest()
 
 
 def _after(request: Request) -> int | None:
