@@ -8,8 +8,10 @@ command line, a real socket, a real file. The zygote ends when its owner does, a
 
 import ctypes
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import subprocess
@@ -20,10 +22,30 @@ from dataclasses import asdict, dataclass
 
 import anyio
 
+import mimocode
 from support.programs import BIN, ROOT
 
 _PDEATHSIG = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
+
+_SCRIPTS = "mimocode.store.migrations."
+"""These are run, not imported."""
+
+_LATER = (
+    "anyio._backends._asyncio",
+    "genai_prices.data",
+    "openai.lib.streaming.chat",
+    "openai.resources.chat.completions.messages",
+    "pydantic_ai.direct",
+    "pydantic_ai.providers.openai",
+    "pyjson5",
+    "rich.traceback",
+    "structlog",
+    "tree_sitter_bash",
+    "uvicorn.lifespan.on",
+    "uvloop",
+)
+"""What other packages, and functions of ours, import only when a turn needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +102,7 @@ class Zygote:
         self._lock = threading.Lock()
 
     def born(self, birth: Birth) -> Process:
-        """Blocks for some milliseconds; for a second the first time."""
+        """Blocks for some milliseconds; for seconds the first time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
@@ -120,7 +142,12 @@ def main() -> None:
 
 
 def _import() -> None:
-    """All that a server and its first turn would import."""
+    """All that a server and its first turn would import: a life that imports it itself takes seconds of a core."""
+    for module in pkgutil.walk_packages(mimocode.__path__, "mimocode."):
+        if not module.name.startswith(_SCRIPTS):
+            importlib.import_module(module.name)
+    for name in _LATER:
+        importlib.import_module(name)
 
 
 def _reap() -> None:
