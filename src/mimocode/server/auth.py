@@ -70,13 +70,21 @@ def _kept(file: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the name of a token, or `PASSWORD`."""
+    """Who asks: the name of a token, `PASSWORD`, or `ANYONE` where nobody is asked for either.
+
+    `address` is the one that is trusted: behind a proxy of ours the one it named, ``here`` on a unix socket.
+    """
 
     name: str
     scope: Scope
+    address: str = "here"
 
 
 PASSWORD = "password"  # noqa: S105 - what the one who has it is called
+ANYONE = "anyone"
+
+CALLER = "mimocode.caller"
+"""Under this key the `Caller` of a request that was let in is in its ASGI scope."""
 
 
 class Keys:
@@ -86,14 +94,14 @@ class Keys:
         self._password = password
         self._tokens = tokens
 
-    def caller(self, given: Sequence[str], *, guesses: bool = True) -> Caller | None:
+    def caller(self, given: Sequence[str], address: str, *, guesses: bool = True) -> Caller | None:
         """Who shows one of these secrets. Without `guesses` only tokens count: what could be guessed is not judged."""
         for secret in given:
             if guesses and _same(secret, self._password):
-                return Caller(PASSWORD, "full")
+                return Caller(PASSWORD, "full", address)
             token = self._tokens.of(secret) if self._tokens is not None else None
             if token is not None:
-                return Caller(token.name, token.scope)
+                return Caller(token.name, token.scope, address)
         return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
 
 from .attempts import Attempts
-from .auth import CHALLENGE, Keys, attempted, may, shown
+from .auth import ANYONE, CALLER, CHALLENGE, Caller, Keys, attempted, may, shown
 from .reach import Reach
 from .refusal import Refusal, hang_up, hardened, refuse
 from .tokens import Tokens
@@ -19,7 +19,8 @@ class Guard:
     """An ASGI application in front of another. Without a `password` nobody is asked for one, nor for a token.
 
     A name or a request's origin that `reach` does not know belongs to somebody else's page: a browser must not be
-    talked into speaking for its user. `reach` as a text is what the server is bound to.
+    talked into speaking for its user. `reach` as a text is what the server is bound to. Who was let in is told to the
+    application in the request's scope, under `CALLER`.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class Guard:
         )
 
     def _not_let_in(self, scope: Scope, headers: Mapping[str, str], method: str) -> Refusal | None:
+        address = _source(scope)
         if self._keys is None:
+            scope[CALLER] = Caller(ANYONE, "full", address)
             return None
         query: bytes = scope["query_string"]
-        crowded = self._attempts.crowded(_source(scope))
-        caller = self._keys.caller(shown(headers, query), guesses=not crowded)
+        crowded = self._attempts.crowded(address)
+        caller = self._keys.caller(shown(headers, query), address, guesses=not crowded)
         if caller is None:
             tried = attempted(headers, query)
             if crowded and tried:
@@ -75,6 +78,7 @@ class Guard:
             # Empty, with this challenge: the clients take it for a question for the password.
             return Refusal(401, wrong=tried, headers=((b"www-authenticate", CHALLENGE.encode()),))
         if may(caller.scope, method, scope["path"]):
+            scope[CALLER] = caller
             return None
         return Refusal(
             403,

@@ -23,6 +23,8 @@ Scope = Literal["read", "answer", "full"]
 """`read` looks at everything and changes nothing; `answer` lists and answers what waits for a human; `full` is all."""
 
 PREFIX: Final = "mimo_"
+RESERVED: Final = frozenset({"password", "anyone"})
+"""What callers without a token are called: no token may look like them in a log."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _log = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Tokens:
             raise Invalid(
                 f"{name!r} cannot be a token's name: up to 64 letters, digits, dots, dashes and underscores can."
             )
+        if name.lower() in RESERVED:
+            raise Invalid(f"{name!r} cannot be a token's name: callers without a token are called so. Choose another.")
         secret = PREFIX + secrets.token_urlsafe(32)
         made = Token(name=name, scope=scope, sha256=_digest(secret), created=ids.now_ms(), expires=expires_ms)
         with self._changed() as tokens:
