@@ -44,6 +44,13 @@ class Settings:
     stall_timeout_s: float | None = None
 
     @property
+    def private(self) -> list[Path]:
+        """What is the server's own, for nobody to look into: directories, and the database's files where else it is."""
+        own = [self.state, self.data, self.config, self.cache, *filter(None, [self.peer_config])]
+        beside = [self.database.with_name(self.database.name + end) for end in ("", "-wal", "-shm", "-journal")]
+        return [*own, *beside]
+
+    @property
     def spill(self) -> Path:
         """Where tool outputs too long for the model are kept whole."""
         return self.data / "tool-output"

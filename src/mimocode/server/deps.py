@@ -14,7 +14,9 @@ from mimocode.app import App
 from mimocode.asgi.ticker import Ticker
 from mimocode.asgi.types import Receive, Scope
 from mimocode.errors import Invalid
+from mimocode.session.instance import Instance
 from mimocode.wire.base import Wire
+from mimocode.workspace.root import Root
 
 from .errors import invalid_of
 
@@ -30,6 +32,11 @@ LATEST_MS = 2**53
 """The latest time that a number of JSON holds exactly."""
 
 DIRECTORY_HEADERS = ("x-mimocode-directory", "x-opencode-directory")
+
+
+def shown_root(app: App, instance: Instance) -> Root:
+    """Where requests about a directory may look."""
+    return Root(instance.directory, instance.worktree if instance.project.vcs else None, app.places.private)
 
 
 class JsonResponse(Response):

@@ -65,15 +65,15 @@ class Ripgrep:
             code = await process.wait()
         return Found(code=code, complaint=complaint.decode("utf-8", "replace").strip(), stopped=stopped)
 
-    async def files(self, directory: Path) -> Listing:
-        """All files below a directory, in no order; at most `MAX_FILES`."""
+    async def files(self, directory: Path, more: Sequence[str] = ()) -> Listing:
+        """All files below a directory, in no order; at most `MAX_FILES`. `more` are further arguments."""
         paths: list[str] = []
 
         def take(record: bytes) -> bool:
             paths.append(record.decode("utf-8", "surrogateescape").removeprefix("./"))
             return len(paths) < MAX_FILES
 
-        found = await self.search(["--files", "--null"], directory, separator=b"\0", take=take)
+        found = await self.search(["--files", "--null", *more], directory, separator=b"\0", take=take)
         return Listing(paths, complete=not found.stopped)
 
 

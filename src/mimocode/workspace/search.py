@@ -2,7 +2,9 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 from anyio import to_thread
@@ -17,9 +19,13 @@ MOST_MATCHES = 100
 _LONGEST_LINE = 4_000
 """Bytes of a line that are shown."""
 
+_SPECIAL = re.compile(r"[\\*?\[\]{}!]")
+_ESCAPED = r"\\\g<0>"
+
 
 async def text(root: Root, pattern: str) -> list[TextMatch]:
     """Lines that match a regular expression, at most `MOST_MATCHES`. Raises `Invalid` for one that is none."""
+    directory, left_out = await to_thread.run_sync(_looked_through, root)
     found: list[TextMatch] = []
 
     def take(record: bytes) -> bool:
@@ -28,9 +34,9 @@ async def text(root: Root, pattern: str) -> list[TextMatch]:
             found.append(match)
         return len(found) < MOST_MATCHES
 
-    words = ["--json", f"--regexp={pattern}", "--", "."]
+    words = ["--json", f"--regexp={pattern}", *left_out, "--", "."]
     try:
-        ended = await Ripgrep().search(words, root.directory, separator=b"\n", take=take)
+        ended = await Ripgrep().search(words, directory, separator=b"\n", take=take)
     except ToolFailed as error:
         raise _impossible(root, error) from error
     if ended.code not in (0, 1) and not found and ended.complaint:
@@ -42,11 +48,18 @@ async def names(
     root: Root, query: str, *, kind: Literal["file", "directory"] | None = None, limit: int = 100
 ) -> list[FileEntry]:
     """Files and directories whose path has the letters of `query` in their order, the nearest first."""
+    directory, left_out = await to_thread.run_sync(_looked_through, root)
     try:
-        listing = await Ripgrep().files(root.directory)
+        listing = await Ripgrep().files(directory, left_out)
     except ToolFailed as error:
         raise _impossible(root, error) from error
     return await to_thread.run_sync(_nearest, listing.paths, query, kind, limit)
+
+
+def _looked_through(root: Root) -> tuple[Path, list[str]]:
+    """Where to search, and the words that keep ripgrep out of what is the server's own. Blocking. Raises `Invalid`."""
+    directory = root.entered()
+    return directory, [f"--glob=!/{_SPECIAL.sub(_ESCAPED, path)}" for path in root.left_out()]
 
 
 def _impossible(root: Root, error: ToolFailed) -> MimoError:

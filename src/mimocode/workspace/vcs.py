@@ -50,6 +50,7 @@ class Changed:
 
 async def info(root: Root) -> VcsInfo:
     """The branch, and the one that others branch off from. Empty outside a repository."""
+    await to_thread.run_sync(root.entered)
     if root.worktree is None:
         return VcsInfo()
     head = await git.run(root.directory, "symbolic-ref", "--quiet", "--short", "HEAD")
@@ -79,6 +80,7 @@ async def raw(root: Root) -> str:
 
 async def apply(root: Root, patch: str) -> None:
     """Changes the directory's files as the patch says, all of it or nothing. Raises `NotApplied`."""
+    await to_thread.run_sync(root.entered)
     if root.worktree is None:
         raise NotApplied(f"{root.directory} is in no git repository: patches cannot be applied to it.", "non-git")
     ran = await git.run(root.directory, "apply", "--whitespace=nowarn", "-", feed=patch.encode("utf-8", "replace"))
@@ -98,12 +100,14 @@ async def _default_branch(root: Root) -> str | None:
 
 async def _changes(root: Root, mode: Mode, context: int | None = None) -> list[Changed]:
     """By name; with patches of `context` lines around each change, unless that is None."""
+    await to_thread.run_sync(root.entered)
+    within = [".", *(f":(exclude,literal){path}" for path in await to_thread.run_sync(root.left_out))]
     base = await _base(root, mode) if root.worktree is not None else None
     if base is None:
         return []
     shown = ["--patch", f"--unified={min(context, _MOST_CONTEXT)}"] if context is not None else []
-    async with _index_of_all(root) as env:
-        words = ["diff", "--raw", "--numstat", "-z", *shown, *_COMPARED, base, "--", "."]
+    async with _index_of_all(root, within) as env:
+        words = ["diff", "--raw", "--numstat", "-z", *shown, *_COMPARED, base, "--", *within]
         ran = await git.run(root.directory, *words, env=env)
     if ran.code:
         raise _untold(root, ran)
@@ -135,8 +139,8 @@ def _untold(root: Root, ran: git.Ran) -> Invalid:
 
 
 @asynccontextmanager
-async def _index_of_all(root: Root) -> AsyncGenerator[dict[str, str]]:
-    """An environment in which git sees files that it does not know yet as to be added. It is gone afterwards."""
+async def _index_of_all(root: Root, within: Sequence[str]) -> AsyncGenerator[dict[str, str]]:
+    """An environment in which git sees files `within` that it does not know yet as to be added. Gone afterwards."""
     asked = await git.run(root.directory, "rev-parse", "--git-path", "index", "--git-path", "objects")
     if asked.code:
         raise _untold(root, asked)
@@ -151,7 +155,7 @@ async def _index_of_all(root: Root) -> AsyncGenerator[dict[str, str]]:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects.resolve()),
         }
         # What it complains of (a file that cannot be read, a repository in the repository) is left out or shown as is.
-        await git.run(root.directory, "add", "--intent-to-add", "--ignore-errors", "--", ".", env=env)
+        await git.run(root.directory, "add", "--intent-to-add", "--ignore-errors", "--", *within, env=env)
         yield env
     finally:
         await to_thread.run_sync(shutil.rmtree, scratch, True)

@@ -30,7 +30,7 @@ from mimocode.wire.v2 import (
 from mimocode.wire.workspace import FileEntry
 from mimocode.workspace import files, search
 
-from .second import Spelled, There, location_of, root_of
+from .second import Spelled, There, Within, location_of
 
 router = APIRouter(prefix="/api", tags=["api"], route_class=Spelled)
 
@@ -119,20 +119,21 @@ async def commands(there: There) -> JsonResponse:
 
 
 @router.get("/fs/list", operation_id="v2.fs.list", response_model=Located[list[FileEntry]])
-async def list_directory(there: There, path: str = ".") -> JsonResponse:
+async def list_directory(there: There, root: Within, path: str = ".") -> JsonResponse:
     """What a directory of the project holds."""
-    return reply(Located(location=location_of(there), data=await files.entries(root_of(there), path)))
+    return reply(Located(location=location_of(there), data=await files.entries(root, path)))
 
 
 @router.get("/fs/find", operation_id="v2.fs.find", response_model=Located[list[FileEntry]])
 async def find(
     there: There,
+    root: Within,
     query: str,
     type: Literal["file", "directory"] | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> JsonResponse:
     """Paths that have the letters of `query` in their order, the nearest first."""
-    found = await search.names(root_of(there), query, kind=type, limit=limit)
+    found = await search.names(root, query, kind=type, limit=limit)
     return reply(Located(location=location_of(there), data=found))
 
 
@@ -142,9 +143,9 @@ async def find(
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-async def read(there: There, path: str) -> Response:
+async def read(root: Within, path: str) -> Response:
     """A file's bytes."""
-    return Response(await files.data(root_of(there), path), media_type="application/octet-stream")
+    return Response(await files.data(root, path), media_type="application/octet-stream")
 
 
 # ── the same things in this generation's words ───────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import JSONResponse
 
-from mimocode.server.deps import Directory, JsonResponse, Services, reply
+from mimocode.server.deps import Directory, JsonResponse, Services, reply, shown_root
 from mimocode.wire.workspace import FileChange, FileContent, FileNode, Symbol, TextMatch
 from mimocode.workspace import files, search, vcs
 from mimocode.workspace.root import Root
@@ -17,8 +17,7 @@ MOST_FOUND = 1_000
 
 async def root_of(app: Services, here: Directory) -> Root:
     """Where the request may look."""
-    instance = await app.directories.get(here)
-    return Root(instance.directory, instance.worktree if instance.project.vcs else None)
+    return shown_root(app, await app.directories.get(here))
 
 
 InProject = Annotated[Root, Depends(root_of)]

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from mimocode.errors import Conflict, MimoError, NotFound, Unavailable
 from mimocode.server import errors
-from mimocode.server.deps import Services, directory_of
+from mimocode.server.deps import Services, directory_of, shown_root
 from mimocode.session.instance import Instance
 from mimocode.wire.v2 import Location, LocationProject
 from mimocode.workspace.root import Root
@@ -76,5 +76,8 @@ def location_of(instance: Instance) -> Location:
     return Location(directory=str(instance.directory), project=project)
 
 
-def root_of(instance: Instance) -> Root:
-    return Root(instance.directory, instance.worktree if instance.project.vcs else None)
+async def root_of(app: Services, there: There) -> Root:
+    return shown_root(app, there)
+
+
+Within = Annotated[Root, Depends(root_of)]
