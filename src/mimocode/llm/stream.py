@@ -129,16 +129,11 @@ async def _close(opened: wires.Opened) -> None:
 def _parameters(call: ModelCall) -> "ModelRequestParameters":
     from pydantic_ai.messages import InstructionPart
     from pydantic_ai.models import ModelRequestParameters
-    from pydantic_ai.tools import ToolDefinition
 
-    tools = [
-        ToolDefinition(
-            name=tool.name, description=tool.description, parameters_json_schema=tool.parameters, strict=False
-        )
-        for tool in call.tools
-    ]
+    from .tools_once import definitions
+
     system = [InstructionPart(content=call.system)] if call.system else []
-    return ModelRequestParameters(function_tools=tools, instruction_parts=system)
+    return ModelRequestParameters(function_tools=definitions(call.tools), instruction_parts=system)
 
 
 class _Told:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from mimocode.errors import ConfigError
 from mimocode.wire.base import JsonObject
@@ -52,6 +52,7 @@ def load(source: Source) -> None:
     importlib.import_module("pydantic_ai.direct")
     if wire_of(source) in ("chat", "responses"):
         importlib.import_module("mimocode.llm.openai_models")
+        _build_chunks()
         if wire_of(source) == "responses":
             _build_responses()
     elif wire_of(source) == "messages":
@@ -61,15 +62,19 @@ def load(source: Source) -> None:
 
 
 @cache
+def _build_chunks() -> None:
+    from openai.types.chat import ChatCompletionChunk
+
+    ChatCompletionChunk.model_rebuild()
+
+
+@cache
 def _build_responses() -> None:
     """What the library would do at the first answer, in the loop, for half a second: its models of all the events."""
-    from openai.types.responses import ResponseStreamEvent
-    from pydantic import BaseModel
+    from .openai_client import EVENTS
 
-    union, *_ = get_args(ResponseStreamEvent)
-    for event in get_args(union):
-        if issubclass(event, BaseModel):
-            event.model_rebuild()
+    for event in EVENTS.values():
+        event.model_rebuild()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +171,14 @@ def _seconds(milliseconds: float | bool | None, default: float | None) -> float 
 
 
 def _openai(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], Speaker]":
-    from openai import AsyncOpenAI
     from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+    from .openai_client import Client
     from .openai_models import ChatModel, ResponsesModel
 
-    client = AsyncOpenAI(
+    client = Client(
         api_key=source.key or "no-key",
         base_url=source.url,
         http_client=http,
