@@ -308,9 +308,9 @@ def test_urls_name_the_host_as_it_was_given() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has TCP_USER_TIMEOUT")
 async def test_the_kernel_drops_clients_that_acknowledge_nothing() -> None:
-    from mimocode.server import listen
+    from mimocode.server import sockets
 
-    sock = await listen._bound("127.0.0.1", 0)
+    sock = await sockets.tcp("127.0.0.1", 0)
 
     with sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000

@@ -57,12 +57,22 @@ def held_by_another(places: Settings) -> Unavailable:
 
 
 @contextmanager
-def announced(places: Settings, url: str, *, embedded: bool = False) -> Generator[None]:
+def announced(
+    places: Settings, url: str, *, embedded: bool = False, certificate: Path | None = None
+) -> Generator[None]:
     """Other commands of this state directory find the server at `url` until the block ends.
+
+    `certificate` is the file of the one it shows: they believe no other.
 
     Raises `Unavailable` when that cannot be said there.
     """
-    said = ServerFile(url=url, pid=os.getpid(), db=str(places.database), embedded=embedded)
+    said = ServerFile(
+        url=url,
+        pid=os.getpid(),
+        db=str(places.database),
+        embedded=embedded,
+        certificate=None if certificate is None else str(certificate.absolute()),
+    )
     try:
         places.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         _replace(places.server_file, said.encode())

@@ -32,11 +32,12 @@ _LOOK_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What the user said: ``--attach``, ``--password``, ``--dir``."""
+    """What the user said: ``--attach``, ``--password``, ``--dir``, ``--tls-ca``."""
 
     attach: str | None = None
     password: str | None = field(default=None, repr=False)
     directory: str | None = None
+    tls_ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Reached:
 async def reached(where: Where, *, beat_s: float = BEAT_S, logs: TextIO | None = None) -> AsyncGenerator[Reached]:
     """Raises `MimoError` when there is no server to be had. `logs` takes those of a server started here."""
     if where.attach is not None:
-        client = AsyncMimo(where.attach, password=where.password, directory=where.directory, beat_s=beat_s)
+        client = AsyncMimo(
+            where.attach, password=where.password, directory=where.directory, beat_s=beat_s, tls_ca=where.tls_ca
+        )
         async with client as mimo:
             await mimo.health()
             yield Reached(mimo, f" --attach {where.attach}")

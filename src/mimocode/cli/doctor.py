@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from mimocode.client.found import password_for, running
+from mimocode.client.found import certificate_for, password_for, running
 from mimocode.client.http import Http, checked_url
 from mimocode.config import settings
 from mimocode.config.load import load
@@ -92,7 +92,7 @@ async def _way(asked: Asked, places: Settings, url: str | None) -> _Way | None:
     if not asked.json:
         seconds = max(up_to_s, probing.SHORT_S)
         printed.line(f"Measuring the way to {url}: about {seconds:.0f} s …")
-    async with Http(url, password=password, directory=None) as http:
+    async with Http(url, password=password, directory=None, certificate=certificate_for(places, url)) as http:
         try:
             await http.json("GET", "/global/health")
         except MimoError as error:

@@ -1,5 +1,6 @@
 """The commands of `mimo`, and nothing of what they do."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,6 +56,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let pages of this origin ask too; may be said again."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Speak TLS with this certificate and its chain (PEM).")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key (PEM).")] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning, error or critical (default: info).")
     ] = None,
@@ -74,6 +79,8 @@ def serve(
                 log_level=log_level,
                 allowed_hosts=allowed_host or (),
                 cors=cors or (),
+                tls_cert=tls_cert,
+                tls_key=tls_key,
             )
         )
         return 0

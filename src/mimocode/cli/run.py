@@ -27,6 +27,9 @@ def run(
     directory: Annotated[str | None, typer.Option("--dir", help="The project to work in (default: here).")] = None,
     attach: Annotated[str | None, typer.Option(help="The URL of the server (default: the running one).")] = None,
     password: Annotated[str | None, typer.Option("--password", "-p", help="That server's password.")] = None,
+    tls_ca: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The authorities to believe, instead of the system's.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="Text for people, or one JSON event a line.")] = Format.TEXT,
     title: Annotated[str | None, typer.Option(help="The title of a new session.")] = None,
     thinking: Annotated[bool, typer.Option("--thinking", help="Show the model's reasoning too.")] = False,
@@ -70,5 +73,6 @@ def run(
         answers=tuple(answer or ()),
         idle_timeout_s=idle_timeout,
         turn_budget_s=turn_budget,
+        tls_ca=tls_ca,
     )
     conclude_in_loop(lambda: main(options))

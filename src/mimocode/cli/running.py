@@ -56,6 +56,7 @@ class Options:
     answers: tuple[str, ...] = ()
     idle_timeout_s: float | None = None
     turn_budget_s: float | None = None
+    tls_ca: str | None = None
 
 
 async def main(options: Options) -> int:
@@ -63,7 +64,7 @@ async def main(options: Options) -> int:
     screen = Screen(sys.stdout, sys.stderr, env=dict(os.environ))
     try:
         run = _Run(options, _prompt(options), screen)
-        where = Where(options.attach, options.password, options.directory)
+        where = Where(options.attach, options.password, options.directory, options.tls_ca)
         # Who wants to hear of 5 s of silence needs more than a beat every 10 s.
         beat_s = min(BEAT_S, options.idle_timeout_s / 3) if options.idle_timeout_s else BEAT_S
         while True:

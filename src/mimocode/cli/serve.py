@@ -2,6 +2,7 @@
 
 import logging
 import os
+import ssl
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from mimocode.server import auth, log
 from mimocode.server.http import asgi
 from mimocode.server.listen import serve_until_signalled
 from mimocode.server.reach import Reach, is_loopback, reach
+from mimocode.server.tls import tls
 
 from .claim import announced, claimed, held_by_another
 
@@ -40,6 +42,8 @@ class Serving:
     allowed_hosts: Sequence[str] = ()
     """These two add to the configuration's."""
     cors: Sequence[str] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 def run(serving: Serving) -> None:
@@ -53,13 +57,21 @@ def run(serving: Serving) -> None:
     port = serving.port if serving.port is not None else config.server.port
     allowed_hosts = (*(config.server.allowedHosts or ()), *serving.allowed_hosts)
     reached = reach(hostname, allowed_hosts=allowed_hosts, cors=(*(config.server.cors or ()), *serving.cors))
+    shown = _tls(serving)
     password = _password(hostname, places, no_auth=serving.no_auth)
     if password is not None:
         log.redact(password)
     with claimed(places) as mine:
         if not mine:
             raise held_by_another(places)
-        bound = _Bound(reached, DEFAULT_PORT if port is None else port, password, resume=not serving.no_resume)
+        bound = _Bound(
+            reached,
+            DEFAULT_PORT if port is None else port,
+            password,
+            resume=not serving.no_resume,
+            tls=shown,
+            certificate=serving.tls_cert,
+        )
         anyio.run(_serve, bound, places, backend_options={"use_uvloop": True})
 
 
@@ -73,6 +85,9 @@ class _Bound:
     port: int
     password: str | None = field(repr=False)
     resume: bool = True
+    tls: ssl.SSLContext | None = None
+    certificate: Path | None = None
+    """The file that `tls` shows."""
 
 
 async def _serve(bound: _Bound, places: Settings) -> None:
@@ -90,10 +105,22 @@ async def _serve(bound: _Bound, places: Settings) -> None:
                 asgi(app, password=bound.password, reach=bound.reach),
                 host=bound.reach.host,
                 port=bound.port,
+                tls=bound.tls,
                 on_listening=listening,
                 on_stopping=lambda: _stop(app),
             )
             group.cancel_scope.cancel()
+
+
+def _tls(serving: Serving) -> ssl.SSLContext | None:
+    match serving.tls_cert, serving.tls_key:
+        case None, None:
+            return None
+        case Path() as cert, Path() as key:
+            return tls(cert, key)
+        case _:
+            there, missing = ("--tls-key", "--tls-cert") if serving.tls_key else ("--tls-cert", "--tls-key")
+            raise Invalid(f"{there} alone is not enough for TLS: name the other file with {missing}.")
 
 
 def _password(hostname: str, places: Settings, *, no_auth: bool) -> str | None:
@@ -113,7 +140,7 @@ def _password(hostname: str, places: Settings, *, no_auth: bool) -> str | None:
 
 
 def _listening(url: str, bound: _Bound, places: Settings, stack: ExitStack) -> None:
-    stack.enter_context(announced(places, url))
+    stack.enter_context(announced(places, url, certificate=bound.certificate))
     print(f"mimo server listening on {url}", flush=True)  # noqa: T201 - the line that other programs wait for
     if bound.password is None:
         _log.warning("no password is asked for: whoever can reach this port can run commands as you")

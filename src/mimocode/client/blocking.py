@@ -71,10 +71,12 @@ class Mimo:
         backoff: Backoff | None = None,
         budget: Budget = ENDLESS,
         env: Mapping[str, str] | None = None,
+        tls_ca: str | None = None,
     ) -> None:
         self.client = AsyncMimo(
-            url, password=password, directory=directory, beat_s=beat_s, backoff=backoff, budget=budget, env=env
-        )
+            url, password=password, directory=directory, beat_s=beat_s, backoff=backoff, budget=budget, env=env,
+            tls_ca=tls_ca,
+        )  # fmt: skip
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
 

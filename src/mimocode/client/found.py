@@ -20,13 +20,14 @@ HEALTHY_WITHIN_S = 3.0
 class ServerFile(Wire):
     """What a server writes when it listens, for the programs of its state directory.
 
-    An `embedded` one lives as long as the command that started it.
+    An `embedded` one lives as long as the command that started it. `certificate` is the file of the one it shows.
     """
 
     url: str
     pid: int
     db: str = ""
     embedded: bool = False
+    certificate: str | None = None
 
 
 class Health(Wire):
@@ -42,6 +43,7 @@ class Found:
     password: str | None = field(repr=False)
     pid: int
     embedded: bool
+    certificate: str | None = None
 
 
 def password_for(settings: Settings, url: str) -> str | None:
@@ -78,15 +80,24 @@ async def running(settings: Settings, *, password: str | None = None) -> Found |
     said = _said(settings.server_file)
     if said is None or said.db not in ("", str(settings.database)) or not _lives(said.pid):
         return None
-    found = Found(said.url, password or settings.password or _kept(settings), said.pid, said.embedded)
-    return found if await healthy(found.url, found.password) else None
+    shown = password or settings.password or _kept(settings)
+    found = Found(said.url, shown, said.pid, said.embedded, said.certificate)
+    return found if await healthy(found) else None
 
 
-async def healthy(url: str, password: str | None) -> bool:
+def certificate_for(settings: Settings, url: str) -> str | None:
+    """The file of the certificate that the server of this state directory shows, if it is that one."""
+    said = _said(settings.server_file)
+    return said.certificate if said is not None and _same_place(said.url, url) else None
+
+
+async def healthy(server: Found) -> bool:
     """True if a server of this API answers there soon. Raises `Unauthorized`."""
     try:
         with anyio.fail_after(HEALTHY_WITHIN_S):
-            async with Http(url, password=password, directory=None) as http:
+            async with Http(
+                server.url, password=server.password, directory=None, certificate=server.certificate
+            ) as http:
                 return Health.model_validate(await http.json("GET", "/global/health")).healthy
     except Unauthorized:
         raise

@@ -14,8 +14,11 @@ from mimocode import __version__
 from mimocode.errors import Invalid, Unavailable
 
 from .errors import ApiError, Unreachable, error_for
+from .trust import pinned, trust
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 CONNECT_S = 10.0
@@ -31,10 +34,24 @@ Params = Mapping[str, str | int | bool | None]
 
 
 class Http:
-    """`directory` goes with every request: the project it is about."""
+    """`directory` goes with every request: the project it is about.
 
-    def __init__(self, url: str, *, password: str | None, directory: str | None) -> None:
+    With TLS the server shows a certificate that the system trusts, or an authority in the file `tls_ca`; or exactly
+    the one in the file `certificate`, whatever name is in it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        password: str | None,
+        directory: str | None,
+        tls_ca: str | None = None,
+        certificate: str | None = None,
+    ) -> None:
         self.url = checked_url(url)
+        self._tls_ca = tls_ca
+        self._certificate = certificate
         self._password = password
         self._directory = directory
         self._client: httpx.AsyncClient | None = None
@@ -50,9 +67,12 @@ class Http:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # A proxy named in the environment is not asked for this machine itself.
             trust_env=not is_loopback(self.url),
-            verify=trust() if self.url.startswith("https:") else False,
+            verify=self._trust() if self.url.startswith("https:") else False,
         )
         return self
+
+    def _trust(self) -> "ssl.SSLContext":
+        return pinned(self._certificate) if self._certificate else trust(self._tls_ca)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -157,6 +177,8 @@ def is_loopback(url: str) -> bool:
 def reason(error: Exception) -> str:
     """What went wrong with a connection, in few words."""
     words = str(error).strip().rstrip(".") or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return f"{words}; if its authority is one of yours, name its file with SSL_CERT_FILE"
     return {"ReadTimeout": "no answer in time", "ConnectTimeout": "no connection in time"}.get(
         type(error).__name__, words[:1].lower() + words[1:]
     )
@@ -166,15 +188,6 @@ def _harmless(method: str, error: Exception) -> bool:
     """True if the request cannot have been carried out, or may be carried out twice."""
     cause = type(error.__cause__).__name__
     return method == "GET" or isinstance(error, Unavailable) or cause in ("ConnectError", "ConnectTimeout")
-
-
-def trust() -> Any:
-    """TLS by the system's certificates, so that a company's own authority works."""
-    import ssl
-
-    import truststore
-
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _encoded(body: Mapping[str, Any] | bytes | None) -> bytes | None:

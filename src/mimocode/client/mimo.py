@@ -41,7 +41,8 @@ class AsyncMimo:
     environment, or the one that server keeps there. `directory` is the project all requests are about (the server's
     own when None). `beat_s` is how often a blocked answer should give a sign of life; three missed ones mean that the
     connection is dead. `backoff` says how long to wait after a lost connection, `budget` what one answer may cost
-    (nothing limits it unless you do). Raises `Unreachable` when no server is there.
+    (nothing limits it unless you do). `tls_ca` is a file of authorities (PEM) that stand in for the system's.
+    Raises `Unreachable` when no server is there.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class AsyncMimo:
         backoff: Backoff | None = None,
         budget: Budget = ENDLESS,
         env: Mapping[str, str] | None = None,
+        tls_ca: str | None = None,
     ) -> None:
         self._url = url
+        self._tls_ca = tls_ca
         self._password = password
         self._directory = directory
         self._beat_s = beat_s
@@ -73,7 +76,11 @@ class AsyncMimo:
                 raise Unreachable("No server is running here. Start one with `mimo serve`, or name one by its URL.")
             url = server.url
         password = self._password or found.password_for(here, url)
-        self._http = await Http(url, password=password, directory=self._directory).__aenter__()
+        # The own server's certificate is known, by whatever name it was made; who names an authority wants that one.
+        certificate = None if self._tls_ca else found.certificate_for(here, url)
+        self._http = await Http(
+            url, password=password, directory=self._directory, tls_ca=self._tls_ca, certificate=certificate
+        ).__aenter__()
         return self
 
     async def __aexit__(
@@ -91,6 +98,7 @@ class AsyncMimo:
             backoff=self._backoff,
             budget=self._budget,
             env=self._env,
+            tls_ca=self._tls_ca,
         )
         other._http = self._open.within(directory)
         return other

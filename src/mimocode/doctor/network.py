@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 import anyio
 import httpx
 
-from mimocode.client.http import reason, trust
+from mimocode.client.http import reason
+from mimocode.client.trust import trust
 from mimocode.config.load import Config
 from mimocode.llm import catalog
 from mimocode.llm.catalog import Source

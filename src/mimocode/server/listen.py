@@ -7,34 +7,35 @@ All the steps together take less than 5 s, whatever clients do.
 The loop should be uvloop's: ``anyio.run(main, backend_options={"use_uvloop": True})``.
 """
 
-import errno
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import uvicorn
-from anyio import TASK_STATUS_IGNORED, CancelScope, Event, getaddrinfo, move_on_after, open_signal_receiver, sleep
+from anyio import TASK_STATUS_IGNORED, CancelScope, Event, move_on_after, open_signal_receiver, sleep
 from anyio.abc import TaskStatus
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.types import ASGIApp
-from mimocode.errors import Invalid, Unavailable
+from mimocode.errors import Unavailable
 
 from .connection import Connection
+from .sockets import not_had, tcp
 
 STOPPING_S: Final = 2.5
 """What `on_stopping` may take."""
 GRACE_S: Final = 1.5
 """How long open answers may take to end by themselves once nothing new is accepted."""
 _CANCELLED_S: Final = 0.3
+_GOODBYE_S: Final = 0.3
+"""How long the other side of a TLS connection on which nothing is to be said may take to say goodbye."""
 _APP_STOP_S: Final = 0.5
 
-_UNREAD_MS: Final = 60_000
-"""The kernel drops a client that has acknowledged nothing for so long; only Linux can be told."""
 _IDLE_S: Final = 75
 """Longer than the 60 s for which nginx and AWS load balancers reuse a connection, so that they close it, not we."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -48,24 +49,31 @@ class Listening:
 
     host: str
     port: int
+    scheme: Literal["http", "https"] = "http"
 
     @property
     def url(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 @asynccontextmanager
 async def listening(
-    app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, grace_s: float = GRACE_S
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    grace_s: float = GRACE_S,
 ) -> AsyncGenerator[Listening]:
     """The application, answering inside the block; port 0 is any free one. Touches no signal handler.
 
     The port is taken at once, connections are accepted only when the application has started: before that they are
     refused, never lost. Raises `Invalid` if the address cannot be had, `Unavailable` if the application did not start.
     """
-    sock = await _bound(host, port)
-    place = Listening(host, sock.getsockname()[1])
-    server = _Embedded(app, place, grace_s)
+    sock = await tcp(host, port)
+    place = Listening(host, sock.getsockname()[1], "http" if tls is None else "https")
+    server = _Embedded(app, place, tls, grace_s)
     try:
         async with task_group() as group:
             await group.start(server.run_on, sock)
@@ -82,6 +90,7 @@ async def serve_until_signalled(
     *,
     host: str,
     port: int,
+    tls: ssl.SSLContext | None = None,
     on_listening: Callable[[str], None],
     on_stopping: Callable[[], Awaitable[None]],
 ) -> None:
@@ -95,7 +104,7 @@ async def serve_until_signalled(
         stop = _Signalled()
         await group.start(stop.heed)
         group.start_soon(stop.cancel_start, group.cancel_scope)
-        async with listening(app, host=host, port=port) as place:
+        async with listening(app, host=host, port=port, tls=tls) as place:
             stop.started = True
             on_listening(place.url)
             await stop.came.wait()
@@ -131,7 +140,7 @@ class _Signalled:
 class _Embedded(uvicorn.Server):
     """uvicorn, started and stopped by its owner instead of by signals."""
 
-    def __init__(self, app: ASGIApp, place: Listening, grace_s: float) -> None:
+    def __init__(self, app: ASGIApp, place: Listening, tls: ssl.SSLContext | None, grace_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -144,6 +153,7 @@ class _Embedded(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=_IDLE_S,
+                ssl_context_factory=None if tls is None else _always(tls),
             )
         )
         self._place = place
@@ -170,7 +180,7 @@ class _Embedded(uvicorn.Server):
         except SystemExit:
             raise Unavailable("The server's application did not start; the log above says why.") from None
         except OSError as error:
-            raise _not_had(self._place.host, self._place.port, error) from error
+            raise not_had(self._place.host, self._place.port, error) from error
         finally:
             if not self.started:
                 with CancelScope(shield=True):
@@ -206,46 +216,29 @@ class _Embedded(uvicorn.Server):
     async def _all_over(self, limit_s: float) -> bool:
         with move_on_after(limit_s):
             # uvicorn tells nobody when its last connection has closed
-            while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
+            while self.server_state.tasks or not self._none_is_spoken_on():  # noqa: ASYNC110
                 await sleep(0.01)
+            with move_on_after(_GOODBYE_S):
+                while self.server_state.connections:  # noqa: ASYNC110
+                    await sleep(0.01)
             return True
         return False
+
+    def _none_is_spoken_on(self) -> bool:
+        """Whether on every open connection only the other side's goodbye is waited for.
+
+        TLS has one, and a client that idles does not read it.
+        """
+        transports = [connection.transport for connection in self.server_state.connections]
+        return all(
+            one.is_closing() and one.get_extra_info("ssl_object") is not None and one.get_write_buffer_size() == 0
+            for one in transports
+        )
 
     async def _stop_app(self) -> None:
         with move_on_after(_APP_STOP_S):
             await self.lifespan.shutdown()
 
 
-async def _bound(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise Invalid(f"Port {port} does not exist. Choose one from 1 to 65535, or 0 for any free one.")
-    try:
-        found = await getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise _not_had(host, port, error) from error
-    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
-        sock.bind(address)
-    except OSError as error:
-        sock.close()
-        raise _not_had(host, port, error) from error
-    return sock
-
-
-def _not_had(host: str, port: int, error: OSError) -> Invalid:
-    match error.errno:
-        case errno.EADDRINUSE:
-            why = (
-                f"Port {port} on {host} is already in use. Stop what uses it, or choose another port (0: any free one)."
-            )
-        case errno.EACCES | errno.EPERM:
-            why = f"Port {port} on {host} is not allowed to this user. Choose a port from 1024 up (0: any free one)."
-        case errno.EADDRNOTAVAIL:
-            why = f"This machine has no address {host}. Choose one it has: 127.0.0.1 for itself, 0.0.0.0 for all."
-        case _:
-            why = f"Cannot listen on {host}, port {port}: {error.strerror or error}. Choose another host name or port."
-    return Invalid(why)
+def _always(tls: ssl.SSLContext) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    return lambda config, default: tls
