@@ -37,6 +37,7 @@ REFUSED = {
     "a chunk size too large to count": CHUNKED + b"FFFFFFFFFFFFFFFFF\r\n{}\r\n0\r\n\r\n",
     "a chunk longer than its size": CHUNKED + b"2\r\n{}0\r\n\r\n",
     "a line feed in a chunk's extension": CHUNKED + b"2;a\nb\r\n{}\r\n0\r\n\r\n",
+    "no host": b"GET /x HTTP/1.1\r\n\r\n",
     "another version": b"GET /x HTTP/2.0\r\nHost: localhost\r\n\r\n",
     "another host in the request line": b"GET http://evil.example/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "an upgrade with a body": POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}",

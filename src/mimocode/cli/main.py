@@ -56,6 +56,12 @@ def serve(
         list[str] | None,
         typer.Option(metavar="ORIGIN", help="Let pages of this origin ask too; may be said again."),
     ] = None,
+    behind_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="A proxy, or its network, that says who its clients are; may be said again."
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Speak TLS with this certificate and its chain (PEM).")
     ] = None,
@@ -79,6 +85,7 @@ def serve(
                 log_level=log_level,
                 allowed_hosts=allowed_host or (),
                 cors=cors or (),
+                behind_proxy=behind_proxy or (),
                 tls_cert=tls_cert,
                 tls_key=tls_key,
             )

@@ -18,6 +18,7 @@ from mimocode.errors import Invalid
 from mimocode.server import auth, log
 from mimocode.server.http import asgi
 from mimocode.server.listen import serve_until_signalled
+from mimocode.server.proxies import Proxies, proxies
 from mimocode.server.reach import Reach, is_loopback, reach
 from mimocode.server.tls import tls
 
@@ -42,6 +43,7 @@ class Serving:
     allowed_hosts: Sequence[str] = ()
     """These two add to the configuration's."""
     cors: Sequence[str] = ()
+    behind_proxy: Sequence[str] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
@@ -57,8 +59,10 @@ def run(serving: Serving) -> None:
     port = serving.port if serving.port is not None else config.server.port
     allowed_hosts = (*(config.server.allowedHosts or ()), *serving.allowed_hosts)
     reached = reach(hostname, allowed_hosts=allowed_hosts, cors=(*(config.server.cors or ()), *serving.cors))
-    shown = _tls(serving)
+    in_front, shown = proxies(serving.behind_proxy), _tls(serving)
     password = _password(hostname, places, no_auth=serving.no_auth)
+    if not (is_loopback(hostname) or shown or in_front):
+        raise _in_clear(hostname)
     if password is not None:
         log.redact(password)
     with claimed(places) as mine:
@@ -69,6 +73,7 @@ def run(serving: Serving) -> None:
             DEFAULT_PORT if port is None else port,
             password,
             resume=not serving.no_resume,
+            proxies=in_front,
             tls=shown,
             certificate=serving.tls_cert,
         )
@@ -85,6 +90,7 @@ class _Bound:
     port: int
     password: str | None = field(repr=False)
     resume: bool = True
+    proxies: Proxies | None = None
     tls: ssl.SSLContext | None = None
     certificate: Path | None = None
     """The file that `tls` shows."""
@@ -102,7 +108,7 @@ async def _serve(bound: _Bound, places: Settings) -> None:
                 group.start_soon(app.warm, str(Path.cwd()))
 
             await serve_until_signalled(
-                asgi(app, password=bound.password, reach=bound.reach),
+                asgi(app, password=bound.password, reach=bound.reach, proxies=bound.proxies),
                 host=bound.reach.host,
                 port=bound.port,
                 tls=bound.tls,
@@ -137,6 +143,14 @@ def _password(hostname: str, places: Settings, *, no_auth: bool) -> str | None:
             "MIMOCODE_SERVER_PASSWORD first, or listen on 127.0.0.1."
         )
     return auth.password(places)
+
+
+def _in_clear(hostname: str) -> Invalid:
+    return Invalid(
+        f"{hostname} can be reached from other machines, and passwords and prompts would cross the network in clear: "
+        "name a certificate and its key with --tls-cert and --tls-key, or the address of a proxy that speaks TLS for "
+        "this server with --behind-proxy, or listen on 127.0.0.1 (and reach it through ssh -L)."
+    )
 
 
 def _listening(url: str, bound: _Bound, places: Settings, stack: ExitStack) -> None:

@@ -60,6 +60,8 @@ class Connection(HttpToolsProtocol):
         version, coding = self.parser.get_http_version(), headers.get(b"transfer-encoding")
         if version not in _VERSIONS:
             return f"The version HTTP/{version} is not spoken here: use HTTP/1.1."
+        if version == "1.1" and b"host" not in headers:
+            return "A request of HTTP/1.1 must say in a Host header which server it means."
         if coding is not None and (version == "1.0" or coding.strip().lower() != b"chunked"):
             return f"The Transfer-Encoding {coding.decode('latin-1')!r} is not taken: only chunked is, in HTTP/1.1."
         if self.parser.should_upgrade() and (coding is not None or headers.get(b"content-length", b"0").strip(b"0")):

@@ -7,6 +7,7 @@ from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
 
 from .attempts import Attempts
 from .auth import ANYONE, CALLER, CHALLENGE, Caller, Keys, attempted, may, shown
+from .proxies import HERE, Ambiguous, Proxies, Seen
 from .reach import Reach
 from .refusal import Refusal, hang_up, hardened, refuse
 from .tokens import Tokens
@@ -20,7 +21,7 @@ class Guard:
 
     A name or a request's origin that `reach` does not know belongs to somebody else's page: a browser must not be
     talked into speaking for its user. `reach` as a text is what the server is bound to. Who was let in is told to the
-    application in the request's scope, under `CALLER`.
+    application in the request's scope, under `CALLER`. Behind `proxies` it is their clients who ask.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Guard:
         reach: Reach | str = "127.0.0.1",
         tokens: Tokens | None = None,
         attempts: Attempts | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self._app = app
+        self._proxies = proxies or Proxies()
         self._keys = None if password is None else Keys(password, tokens)
         self._attempts = attempts or Attempts()
         self._reach = Reach(reach) if isinstance(reach, str) else reach
@@ -42,21 +45,36 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers, twice = _headers(scope)
-        refusal = _doubled(twice) or self._refusal(scope, headers)
+        seen, refusal = self._seen(scope, headers)
+        if self._proxies:
+            scope = _as_seen(scope, seen)
+            headers, _ = _headers(scope)
+        refusal = _doubled(twice) or refusal or self._refusal(scope, headers, seen)
         if refusal is not None and refusal.wrong:
-            await self._attempts.wrong(_source(scope), scope["path"])
+            await self._attempts.wrong(seen.address, scope["path"])
         if scope["type"] == "websocket":
             await (self._app(scope, receive, send) if refusal is None else hang_up(receive, send))
             return
         sending = hardened(send, self._reach.shared(headers))
         await (self._app(scope, receive, sending) if refusal is None else refuse(sending, refusal))
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str]) -> Refusal | None:
+    def _seen(self, scope: Scope, headers: Mapping[str, str]) -> tuple[Seen, Refusal | None]:
+        """The request as its client sent it, as far as that is known."""
+        try:
+            seen = self._proxies.seen(scope)
+        except Ambiguous as error:
+            return Seen(_source(scope), "http"), Refusal(400, str(error))
+        if self._proxies.must_come_by_one(scope):
+            return seen, Refusal(403, "Without TLS this server answers its proxies and its own machine. Ask a proxy.")
+        # The Host that came must be ours too: the other one may be a page's own, which the proxy only let through.
+        return seen, None if seen.host is None else self._reach.misdirected(headers.get("host", ""))
+
+    def _refusal(self, scope: Scope, headers: Mapping[str, str], seen: Seen) -> Refusal | None:
         host = headers.get("host", "")
         method = scope.get("method", "GET")
         return (
             self._reach.misdirected(host)
-            or self._reach.foreign(headers, host, method)
+            or self._reach.foreign(headers, host, method, seen.scheme)
             or self._reach.preflight(headers, method)
             or self._not_let_in(scope, headers, method)
             or (None if method in ("GET", "HEAD", "OPTIONS") else _content_refusal(headers))
@@ -87,6 +105,19 @@ class Guard:
         )
 
 
+def _as_seen(scope: Scope, seen: Seen) -> Scope:
+    """The scope with the address, scheme and host that the client used."""
+    secure = {"http": "https", "ws": "wss"} if seen.scheme == "https" else {"https": "http", "wss": "ws"}
+    scheme: str = scope.get("scheme", "http")
+    changed: Scope = {**scope, "scheme": secure.get(scheme, scheme)}
+    if seen.address != _source(scope):
+        changed["client"] = (seen.address, 0)
+    if seen.host is not None:
+        others = [each for each in scope["headers"] if each[0].lower() != b"host"]
+        changed["headers"] = [(b"host", seen.host.encode("latin-1")), *others]
+    return changed
+
+
 def _headers(scope: Scope) -> tuple[dict[str, str], Sequence[str]]:
     """By lower-case name, and which of those that may come once only came more often."""
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
@@ -100,7 +131,7 @@ def _doubled(twice: Sequence[str]) -> Refusal | None:
 
 def _source(scope: Scope) -> str:
     client = scope.get("client")
-    return str(client[0]) if client else "here"
+    return str(client[0]) if client else HERE
 
 
 def _content_refusal(headers: Mapping[str, str]) -> Refusal | None:

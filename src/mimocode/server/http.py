@@ -18,6 +18,7 @@ from mimocode.errors import MimoError
 
 from . import errors, openapi, watchdog
 from .guard import Guard
+from .proxies import Proxies
 from .reach import Reach
 from .routes import (
     api_catalog,
@@ -63,14 +64,16 @@ ROUTES = (
 """The modules of JSON routes; an earlier one wins."""
 
 
-def asgi(app: App, *, password: str | None, reach: Reach | str = "127.0.0.1") -> ASGIApp:
+def asgi(
+    app: App, *, password: str | None, reach: Reach | str = "127.0.0.1", proxies: Proxies | None = None
+) -> ASGIApp:
     """The application. `password` None lets everybody in; `reach` as a text is what the server is bound to.
 
-    With a password, the tokens of the state directory let in too.
+    With a password, the tokens of the state directory let in too. Behind `proxies` their clients are who asks.
     """
     api = _api()
     api.state.services = app
-    return Guard(api, password=password, reach=reach, tokens=tokens_of(app.places))
+    return Guard(api, password=password, reach=reach, tokens=tokens_of(app.places), proxies=proxies)
 
 
 def _api() -> FastAPI:

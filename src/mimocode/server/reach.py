@@ -1,5 +1,6 @@
 """By which names a server is asked for, and whose pages may ask it: its own, and those of origins that were named."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -12,6 +13,8 @@ from .refusal import Refusal
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"([\w.-]+|\[[\w:.%]+\])(:\d{1,5})?", re.ASCII)
+"""What a Host header may hold: no user, no path, no white space."""
 
 _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
@@ -55,15 +58,15 @@ class Reach:
             "server.allowedHosts in its configuration.",
         )
 
-    def foreign(self, headers: Mapping[str, str], host: str, method: str) -> Refusal | None:
-        """What is said to a page that may not ask.
+    def foreign(self, headers: Mapping[str, str], host: str, method: str, scheme: str = "http") -> Refusal | None:
+        """What is said to a page that may not ask. `scheme` is the one the server is asked by.
 
         Not every request of a page has an Origin: an image has none, and browsers say so by `Sec-Fetch-Site`. Somebody
         who follows a link is no page's request.
         """
         origin = headers.get("origin")
         if origin is not None:
-            if origin.partition("://")[2].lower() == host.lower() or self.allows(origin):
+            if is_own(origin, host, scheme) or self.allows(origin):
                 return None
             return Refusal(
                 403, f"Requests from pages of {origin!r} are refused. If they are yours, name it with --cors."
@@ -128,8 +131,22 @@ def _checked_origin(given: str) -> str:
     return origin
 
 
+def is_own(origin: str, host: str, scheme: str) -> bool:
+    """Whether a page of this origin came from the server that is asked as `host`.
+
+    By ``https`` it must have come by that too. By ``http`` it may: a proxy that was not named may have taken TLS away.
+    """
+    spoken, _, where = origin.lower().partition("://")
+    if spoken not in (("https",) if scheme == "https" else ("http", "https")):
+        return False
+    usual = f":{_PORTS[spoken]}"
+    return where.removesuffix(usual) == host.lower().removesuffix(usual)
+
+
 def name_of(host: str) -> str:
     """The name in a Host header, without its port; empty for one that makes no sense."""
+    if _HOST.fullmatch(host) is None:
+        return ""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
