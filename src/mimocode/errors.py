@@ -6,6 +6,7 @@
     ├── NotFound             the caller's: no such session, message, ask …
     ├── SessionBusy          the caller's: not while a turn runs
     ├── Conflict             the caller's: the same id with another body
+    ├── TooMany              the caller's: it holds as much as one may
     ├── Unavailable          the server is stopping, or cannot write
     ├── Rejected             the human's answer was no
     ├── Aborted              the human ended the turn
@@ -59,6 +60,10 @@ class SessionBusy(MimoError):
 
 class Conflict(MimoError):
     pass
+
+
+class TooMany(MimoError):
+    """The caller holds as many turns, asks or streams as one may; some must end first."""
 
 
 class Unavailable(MimoError):

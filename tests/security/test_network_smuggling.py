@@ -3,10 +3,9 @@
 import json
 
 import anyio
-from anyio.abc import SocketStream
 
-from mimocode.asgi.types import Receive, Scope, Send
-from mimocode.server.listen import Listening, listening
+from mimocode.server.listen import listening
+from support.raw import Seen, exchanged, read_to_the_end
 
 POST = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -42,50 +41,6 @@ REFUSED = {
     "another host in the request line": b"GET http://evil.example/x HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "an upgrade with a body": POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}",
 }
-
-
-class Seen:
-    """An application that notes what it is asked, and goes on with `/slow` when `go_on` is set."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.begun = anyio.Event()
-        self.go_on = anyio.Event()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        self.paths.append(scope["path"])
-        while (await receive()).get("more_body"):
-            pass
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b" ", "more_body": True})
-        if scope["path"] == "/slow":
-            self.begun.set()
-            await self.go_on.wait()
-        await send({"type": "http.response.body", "body": b"{}"})
-
-
-async def read_to_the_end(stream: SocketStream) -> bytes:
-    """All that comes until the server closes."""
-    received = b""
-    try:
-        while True:
-            received += await stream.receive()
-    except (anyio.EndOfStream, anyio.BrokenResourceError):
-        return received
-
-
-async def exchanged(place: Listening, *pieces: bytes) -> bytes:
-    with anyio.fail_after(30):
-        async with await anyio.connect_tcp("127.0.0.1", place.port) as stream:
-            for piece in pieces:
-                await stream.send(piece)
-            return await read_to_the_end(stream)
 
 
 async def test_each_is_refused_and_nothing_behind_it_is_read() -> None:

@@ -12,11 +12,13 @@ import anyio
 
 from mimocode.app import App, open_app
 from mimocode.config import settings
+from mimocode.config.keys import ServerLimits
 from mimocode.config.load import load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
 from mimocode.server import auth, log
 from mimocode.server.http import asgi
+from mimocode.server.limits import OTHER_FILES, room_for
 from mimocode.server.listen import serve_until_signalled
 from mimocode.server.proxies import Proxies, proxies
 from mimocode.server.reach import Reach, is_loopback, reach
@@ -72,6 +74,7 @@ def run(serving: Serving) -> None:
             reached,
             DEFAULT_PORT if port is None else port,
             password,
+            _limits(config.server.limits),
             resume=not serving.no_resume,
             proxies=in_front,
             tls=shown,
@@ -89,6 +92,7 @@ class _Bound:
     reach: Reach
     port: int
     password: str | None = field(repr=False)
+    limits: ServerLimits
     resume: bool = True
     proxies: Proxies | None = None
     tls: ssl.SSLContext | None = None
@@ -108,12 +112,13 @@ async def _serve(bound: _Bound, places: Settings) -> None:
                 group.start_soon(app.warm, str(Path.cwd()))
 
             await serve_until_signalled(
-                asgi(app, password=bound.password, reach=bound.reach, proxies=bound.proxies),
+                asgi(app, password=bound.password, reach=bound.reach, proxies=bound.proxies, limits=bound.limits),
                 host=bound.reach.host,
                 port=bound.port,
                 tls=bound.tls,
                 on_listening=listening,
                 on_stopping=lambda: _stop(app),
+                limits=bound.limits,
             )
             group.cancel_scope.cancel()
 
@@ -127,6 +132,18 @@ def _tls(serving: Serving) -> ssl.SSLContext | None:
         case _:
             there, missing = ("--tls-key", "--tls-cert") if serving.tls_key else ("--tls-cert", "--tls-key")
             raise Invalid(f"{there} alone is not enough for TLS: name the other file with {missing}.")
+
+
+def _limits(wanted: ServerLimits) -> ServerLimits:
+    """As many connections as there may be open files."""
+    room = room_for(wanted.connections)
+    if room < wanted.connections:
+        _log.warning(
+            "this process may open too few files for server.limits.connections: fewer connections are taken. "
+            "Raise the limit, with ulimit -n or LimitNOFILE=, to so many more than connections",
+            extra={"connections": room, "wanted": wanted.connections, "more": OTHER_FILES},
+        )
+    return wanted.but(connections=room)
 
 
 def _password(hostname: str, places: Settings, *, no_auth: bool) -> str | None:

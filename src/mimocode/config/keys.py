@@ -57,6 +57,23 @@ class CompactionSettings(Settings):
     max_context: Positive | None = None
 
 
+class ServerLimits(Settings):
+    """How much the server takes. `turns`, `asks` and `streams` are of each token, and of the password."""
+
+    headBytes: Annotated[int, Field(ge=1024)] = 64 * 1024
+    bodyBytes: Positive = 64 * 1024 * 1024
+    connections: Positive = 20_000
+    turns: Positive = 20_000
+    asks: Positive = 20_000
+    streams: Positive = 5_000
+    headSeconds: Positive = 30
+    bodySeconds: Positive = 30
+
+
+USUAL = ServerLimits()
+"""Where nothing else was configured."""
+
+
 class ServerSettings(Settings):
     port: Positive | None = None
     hostname: str | None = None
@@ -64,6 +81,7 @@ class ServerSettings(Settings):
     mdnsDomain: str | None = None
     cors: list[str] | None = None
     allowedHosts: list[str] | None = None
+    limits: ServerLimits = USUAL
 
 
 class CommandSettings(Settings):

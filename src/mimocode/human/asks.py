@@ -9,6 +9,7 @@ settles it. Everything that affects the life of an ask is in this file.
 """
 
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -46,6 +47,16 @@ class Asks:
         self._ledger = ledger
         self._queries = queries
         self._waiters: dict[str, list[anyio.Event]] = {}
+        self._sessions: Counter[str] = Counter()
+
+    @property
+    def waiting(self) -> int:
+        """How many asks are waited for in this process."""
+        return len(self._waiters)
+
+    def waiting_of(self, session_id: str) -> int:
+        """How many of them a session has."""
+        return self._sessions[session_id]
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -60,7 +71,7 @@ class Asks:
         return PermissionReply.model_validate_json(reply)
 
     async def _ask(self, place: Place, asked: event.QuestionAsked | event.PermissionAsked) -> str:
-        async with self._waiting(asked.id) as woken:
+        async with self._waiting(asked.id, asked.sessionID) as woken:
             row = await self._queries.ask(asked.id)
             if row is None:
                 await self._ledger.put(place, asked, durable=True)
@@ -74,12 +85,16 @@ class Asks:
             return row.reply
 
     @asynccontextmanager
-    async def _waiting(self, ask_id: str) -> AsyncGenerator[anyio.Event]:
+    async def _waiting(self, ask_id: str, session_id: str) -> AsyncGenerator[anyio.Event]:
         woken = anyio.Event()
+        self._sessions[session_id] += 1
         self._waiters.setdefault(ask_id, []).append(woken)
         try:
             yield woken
         finally:
+            self._sessions[session_id] -= 1
+            if not self._sessions[session_id]:
+                del self._sessions[session_id]
             self._waiters[ask_id].remove(woken)
             if not self._waiters[ask_id]:
                 del self._waiters[ask_id]

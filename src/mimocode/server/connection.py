@@ -1,57 +1,153 @@
 """One HTTP/1.1 connection: uvicorn's, stricter. What two programs on the way could read in two ways is refused.
 
 httptools refuses by itself what its grammar does: two lengths, a length beside chunks, folded lines, bare line feeds, a
-space before a colon, chunk sizes that are none. Here is what it lets pass.
+space before a colon, chunk sizes that are none. Here is what it lets pass, and what the library takes without end: long
+heads, slow requests, connections.
 """
 
+import asyncio
 import json
 from typing import Final
 from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_HEAD_BYTES: Final = 64 * 1024
-"""Of a request line with its headers. nginx takes 32 KiB."""
+from mimocode.config.keys import ServerLimits
 
-_REASONS: Final = {400: b"Bad Request", 431: b"Request Header Fields Too Large"}
+from .patience import LINGER_S, SLOWEST, Patience
+
+_REASONS: Final = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+_NAMES: Final = {408: "RequestTimeoutError", 503: "UnavailableError"}
 _VERSIONS: Final = ("1.0", "1.1")
 
 
 class Connection(HttpToolsProtocol):
-    """The library would also take a request line and headers of any length, from anybody.
+    """The library would also take a request line and headers of any length, from anybody, and wait for ever.
 
-    What is counted are pieces as they are read that lie wholly inside a head, so the limit is exceeded by two at most.
+    What is counted of a head are pieces as they are read that lie wholly inside it, so the limit is exceeded by two at
+    most.
     """
+
+    limits: ServerLimits
+    patience: Patience
 
     _head_bytes: int | None = None
     """None outside of a head."""
-    _why = ""
+    _body_bytes: int | None = None
+    """None outside of a body."""
+    _told: tuple[int, str] | None = None
+    """The status and the reason by which a head is refused that the parser has let pass."""
+    _superfluous = False
+    _refused = False
+
+    # ── connections ──────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        most = self.limits.connections
+        self._superfluous = len(self.connections) > most
+        if self._superfluous:
+            self.patience.turned_away(most)
+            if len(self.connections) > most + most // 8 + 8:
+                # There is no room even to say so.
+                transport.abort()
+                return
+        self.patience.begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.patience.end(self)
+        super().connection_lost(exc)
+
+    # ── what comes ───────────────────────────────────────────────────────────────────────────────────────
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         before = self._head_bytes
         super().data_received(data)
         if before is None or self._head_bytes is None:
             return
         self._head_bytes = before + len(data)
-        if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(431, f"The request line and headers have more than {MOST_HEAD_BYTES} bytes. Send fewer.")
+        most = self.limits.headBytes
+        if self._head_bytes > most and not self._refused:
+            self._refuse(431, f"The request line and headers have more than {most} bytes. Send fewer.")
 
     def on_message_begin(self) -> None:
         self._head_bytes = 0
+        self.patience.begin(self)
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._head_bytes = None
-        self._why = self._ambiguous()
-        if self._why:
-            raise ValueError(self._why)  # the parser makes its own error of it, which is answered with 400
+        wrong = self._ambiguous()
+        if wrong:
+            self._told = (400, wrong)
+        elif self._superfluous:
+            self._told = (503, f"This server has {self.limits.connections} connections, and takes no more. Try later.")
+        if self._told is not None:
+            raise ValueError(self._told[1])  # the parser makes its own error of it, which is answered with the reason
         super().on_headers_complete()
+        self._body_bytes = 0
+        self.patience.begin(self)
         if self.parser is not None and self.parser.should_upgrade():
             # It is not done, and the parser would take what follows for the other protocol's.
             self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes = (self._body_bytes or 0) + len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._body_bytes = None
+        self.patience.end(self)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._body_bytes is not None:
+            self.patience.begin(self)  # what of the body is still to come, nobody wants
+
+    def shutdown(self) -> None:
+        if self._refused:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    # ── what does not come ───────────────────────────────────────────────────────────────────────────────
+
+    def allowed_s(self) -> float | None:
+        cycle = self.cycle
+        if self._refused:
+            return LINGER_S
+        if self._body_bytes is None:
+            if cycle and not cycle.response_complete:
+                return None  # it waits for an answer, whatever it began to say
+            return self.limits.headSeconds
+        if cycle.response_complete:
+            return LINGER_S
+        on_us = self.flow.read_paused or cycle.waiting_for_100_continue
+        return None if on_us else self.limits.bodySeconds + self._body_bytes / SLOWEST
+
+    def too_slow(self) -> None:
+        if self._refused or (self._body_bytes is not None and self.cycle.response_complete):
+            self.transport.close()
+        elif self._body_bytes is not None:
+            self._refuse(408, "The body did not come in time. Send the request again, faster.")
+        elif self._head_bytes is not None:
+            self._refuse(408, f"The request did not come within {self.limits.headSeconds} s. Send it again.")
+        else:
+            self.transport.close()  # it never said anything
+
+    # ── refusing ─────────────────────────────────────────────────────────────────────────────────────────
+
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, self._why or "This is no HTTP/1.1 request.")
+        status, why = self._told or (400, "This is no HTTP/1.1 request.")
+        self._refuse(status, why)
 
     def _ambiguous(self) -> str:
         """What is wrong with a head that the parser has let pass; nothing: empty."""
@@ -72,17 +168,30 @@ class Connection(HttpToolsProtocol):
         return ""
 
     def _refuse(self, status: int, why: str) -> None:
-        """Says so, unless that would stand inside another request's answer or before it; then closes."""
-        if self._may_answer():
-            body = json.dumps({"name": "BadRequest", "data": {"message": why, "kind": "Headers"}}).encode()
-            self.transport.write(
-                b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-                % (status, _REASONS[status], len(body), body)
-            )
+        """Says so, unless that would stand inside another request's answer or before it; then closes.
+
+        Not at once where that loses what was said: a client that is still sending would hear of nothing but a reset.
+        """
+        if self._refused or self.transport.is_closing():
+            return
+        self._refused = True
+        may_answer = self._may_answer()
+        if may_answer:
+            data = {"message": why, **({} if status in _NAMES else {"kind": "Headers"})}
+            body = json.dumps({"name": _NAMES.get(status, "BadRequest"), "data": data}).encode()
+            headers = [b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close"]
+            headers += [b"retry-after: 1"] if status in _NAMES else []
+            lines = [b"HTTP/1.1 %d %b" % (status, _REASONS[status]), *headers, b"", body]
+            self.transport.write(b"\r\n".join(lines))
         if self.cycle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.close()
+        if may_answer and self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self.patience.begin(self)
+        else:
+            self.transport.close()
 
     def _may_answer(self) -> bool:
         """Nothing is being answered, or what is was not whole yet: then it is that request which is refused."""
@@ -90,3 +199,8 @@ class Connection(HttpToolsProtocol):
         if not cycle or cycle.response_complete:
             return True
         return cycle.more_body and not cycle.response_started and not self.pipeline
+
+
+def connection_of(limits: ServerLimits, patience: Patience) -> type[Connection]:
+    """The kind of connection that keeps to these limits."""
+    return type("Connection", (Connection,), {"limits": limits, "patience": patience})

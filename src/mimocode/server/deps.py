@@ -19,11 +19,9 @@ from mimocode.wire.base import Wire
 from mimocode.workspace.root import Root
 
 from .errors import invalid_of
+from .limits import Held
 
 W = TypeVar("W", bound=Wire)
-
-MOST_BODY_BYTES = 64 * 1024 * 1024
-"""Prompts carry files; more than this is refused."""
 
 MOST_ROWS = 1_000_000
 """The largest `limit` of a list."""
@@ -58,6 +56,10 @@ def the_app(request: Request) -> App:
 
 def the_ticker(scope: Scope) -> Ticker:
     return scope["app"].state.ticker
+
+
+def held_in(scope: Scope) -> Held:
+    return scope["app"].state.held
 
 
 def directory_of(request: Request, directory: Annotated[str | None, Query()] = None) -> str:
@@ -96,17 +98,13 @@ PartId = Annotated[str, Path(alias="partID", pattern="^prt")]
 
 
 async def body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body of a request. Raises `Invalid` when it is too large, or cut off."""
+    """The whole body of a request. Raises `Invalid` when it is cut off. `limits` sees to its size."""
     chunks: list[bytes] = []
-    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Invalid("The body was cut off.", kind="Body")
         chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > MOST_BODY_BYTES:
-            raise Invalid(f"The body has more than {MOST_BODY_BYTES} bytes. Send less at once.", kind="Body")
         if not message.get("more_body"):
             return b"".join(chunks)
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 
-from mimocode.errors import Conflict, Invalid, MimoError, NotFound, SessionBusy, Unavailable
+from mimocode.errors import Conflict, Invalid, MimoError, NotFound, SessionBusy, TooMany, Unavailable
 from mimocode.workspace.vcs import NotApplied
 
 from .absent import why_absent
@@ -20,13 +20,18 @@ STATUS: Mapping[type[MimoError], int] = {
     NotFound: 404,
     SessionBusy: 409,
     Conflict: 409,
+    TooMany: 429,
     Unavailable: 503,
     NotApplied: 400,
 }
 
 _TAGGED = {"question": "QuestionNotFoundError", "permission": "PermissionNotFoundError"}
 
-_NAMES: Mapping[type[MimoError], str] = {Conflict: "ConflictError", Unavailable: "UnavailableError"}
+_NAMES: Mapping[type[MimoError], str] = {
+    Conflict: "ConflictError",
+    TooMany: "TooManyRequestsError",
+    Unavailable: "UnavailableError",
+}
 
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
@@ -62,7 +67,7 @@ def bad_request(message: str, kind: str) -> dict[str, Any]:
 
 
 def response_of(error: MimoError) -> JSONResponse:
-    headers = {"Retry-After": "1"} if isinstance(error, Unavailable) else None
+    headers = {"Retry-After": "1"} if isinstance(error, TooMany | Unavailable) else None
     return JSONResponse(body_of(error), status_of(error), headers=headers)
 
 
@@ -115,6 +120,8 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse(told, 405, headers={"Allow": allowed})
     elif error.status_code == 400:
         told = bad_request(f"The body is not JSON: {error.detail}", "Body")
+    elif error.status_code == 413:
+        told = {"name": "PayloadTooLargeError", "data": {"message": error.detail}}
     else:
         told = {"name": "UnknownError", "data": {"message": str(error.detail)}}
     return JSONResponse(told, error.status_code, headers=dict(error.headers or {}))

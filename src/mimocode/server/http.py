@@ -14,10 +14,12 @@ from starlette.routing import Route
 from mimocode.app import App
 from mimocode.asgi.ticker import Ticker
 from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
+from mimocode.config.keys import USUAL, ServerLimits
 from mimocode.errors import MimoError
 
 from . import errors, openapi, watchdog
 from .guard import Guard
+from .limits import BodyLimit, Held
 from .proxies import Proxies
 from .reach import Reach
 from .routes import (
@@ -65,7 +67,12 @@ ROUTES = (
 
 
 def asgi(
-    app: App, *, password: str | None, reach: Reach | str = "127.0.0.1", proxies: Proxies | None = None
+    app: App,
+    *,
+    password: str | None,
+    reach: Reach | str = "127.0.0.1",
+    proxies: Proxies | None = None,
+    limits: ServerLimits = USUAL,
 ) -> ASGIApp:
     """The application. `password` None lets everybody in; `reach` as a text is what the server is bound to.
 
@@ -73,7 +80,9 @@ def asgi(
     """
     api = _api()
     api.state.services = app
-    return Guard(api, password=password, reach=reach, tokens=tokens_of(app.places), proxies=proxies)
+    api.state.held = Held(limits, app.asks)
+    limited = BodyLimit(api, limits.bodyBytes)
+    return Guard(limited, password=password, reach=reach, tokens=tokens_of(app.places), proxies=proxies)
 
 
 def _api() -> FastAPI:

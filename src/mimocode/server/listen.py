@@ -22,9 +22,11 @@ from anyio.abc import TaskStatus
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.types import ASGIApp
+from mimocode.config.keys import USUAL, ServerLimits
 from mimocode.errors import Unavailable
 
-from .connection import Connection
+from .connection import connection_of
+from .patience import LOOK_EVERY_S, Patience
 from .sockets import not_had, tcp
 
 STOPPING_S: Final = 2.5
@@ -65,6 +67,7 @@ async def listening(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     grace_s: float = GRACE_S,
+    limits: ServerLimits = USUAL,
 ) -> AsyncGenerator[Listening]:
     """The application, answering inside the block; port 0 is any free one. Touches no signal handler.
 
@@ -73,7 +76,7 @@ async def listening(
     """
     sock = await tcp(host, port)
     place = Listening(host, sock.getsockname()[1], "http" if tls is None else "https")
-    server = _Embedded(app, place, tls, grace_s)
+    server = _Embedded(app, place, tls, grace_s, limits)
     try:
         async with task_group() as group:
             await group.start(server.run_on, sock)
@@ -93,6 +96,7 @@ async def serve_until_signalled(
     tls: ssl.SSLContext | None = None,
     on_listening: Callable[[str], None],
     on_stopping: Callable[[], Awaitable[None]],
+    limits: ServerLimits = USUAL,
 ) -> None:
     """Serves until SIGTERM or SIGINT; returns within 5 s of it. A second signal kills the process at once.
 
@@ -104,7 +108,7 @@ async def serve_until_signalled(
         stop = _Signalled()
         await group.start(stop.heed)
         group.start_soon(stop.cancel_start, group.cancel_scope)
-        async with listening(app, host=host, port=port, tls=tls) as place:
+        async with listening(app, host=host, port=port, tls=tls, limits=limits) as place:
             stop.started = True
             on_listening(place.url)
             await stop.came.wait()
@@ -140,11 +144,14 @@ class _Signalled:
 class _Embedded(uvicorn.Server):
     """uvicorn, started and stopped by its owner instead of by signals."""
 
-    def __init__(self, app: ASGIApp, place: Listening, tls: ssl.SSLContext | None, grace_s: float) -> None:
+    def __init__(
+        self, app: ASGIApp, place: Listening, tls: ssl.SSLContext | None, grace_s: float, limits: ServerLimits
+    ) -> None:
+        self._patience = Patience()
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Connection,
+                http=connection_of(limits, self._patience),
                 ws="none",
                 loop="none",
                 lifespan="on",
@@ -191,7 +198,8 @@ class _Embedded(uvicorn.Server):
         with CancelScope(shield=True):  # only `stop` ends it, so that what follows is never left out
             while not self._stop.is_set():
                 await self.on_tick(0)  # renews the Date header
-                with move_on_after(1):
+                self._patience.look()
+                with move_on_after(LOOK_EVERY_S):
                     await self._stop.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -17,6 +17,7 @@ _HARDENING: tuple[Header, ...] = (
 _NAMES = {
     400: "BadRequest",
     403: "ForbiddenError",
+    413: "PayloadTooLargeError",
     415: "UnsupportedMediaTypeError",
     421: "MisdirectedRequestError",
     429: "TooManyRequestsError",

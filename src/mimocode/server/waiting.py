@@ -13,7 +13,7 @@ wait                          as nothing of this; a GET of the prompt then waits
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, cast
 from urllib.parse import quote
@@ -40,8 +40,11 @@ _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _STUCK_AFTER_S: Final = 60.0
 
 
-def repeat_of(headers: Mapping[str, str]) -> Repeat:
-    """What the request says of having been sent before. Raises `Invalid` for a key that is too long."""
+def repeat_of(headers: Mapping[str, str], begin: Callable[[], None]) -> Repeat:
+    """What the request says of having been sent before; `begin` as `Repeat` has it.
+
+    Raises `Invalid` for a key that is too long.
+    """
     key = headers.get("idempotency-key", "").strip()
     if len(key) > LONGEST_KEY:
         raise Invalid(
@@ -50,7 +53,7 @@ def repeat_of(headers: Mapping[str, str]) -> Repeat:
             kind="Headers",
         )
     retries = headers.get("x-stainless-retry-count", "")
-    return Repeat(key=key or None, announced=bool(_SECONDS.fullmatch(retries)) and int(retries) > 0)
+    return Repeat(key=key or None, announced=bool(_SECONDS.fullmatch(retries)) and int(retries) > 0, begin=begin)
 
 
 def place_of(running: Running) -> str:

@@ -10,7 +10,7 @@ announcing a retry, when it has neither             the newest unfinished turn o
 The same `messageID` or key with another body is a `Conflict`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mimocode import ids
@@ -35,11 +35,13 @@ _TAIL = 14
 class Repeat:
     """What a request says of having been sent before, besides its `messageID`.
 
-    `key` is any text of the client's own. `announced`: it says that it is a retry, and no more.
+    `key` is any text of the client's own. `announced`: it says that it is a retry, and no more. `begin` is called when
+    it joins nothing, and raises where its caller may start no further turn.
     """
 
     key: str | None = None
     announced: bool = False
+    begin: Callable[[], None] = lambda: None
 
 
 ONCE = Repeat()
@@ -69,8 +71,14 @@ class Joining:
     async def join(self, session: Session, message_id: str | None, digest: bytes, repeat: Repeat) -> Running | None:
         """The turn that this request started before, if there is one. Call it inside the session's admission.
 
-        Raises `Conflict` if that turn was started by another body.
+        Raises `Conflict` if that turn was started by another body, and what `repeat.begin` does.
         """
+        joined = await self._joined(session, message_id, digest, repeat)
+        if joined is None:
+            repeat.begin()
+        return joined
+
+    async def _joined(self, session: Session, message_id: str | None, digest: bytes, repeat: Repeat) -> Running | None:
         if message_id is not None:
             return await self._of(session, message_id, digest, message_id)
         if repeat.key is not None:

@@ -10,6 +10,7 @@ from mimocode.app import App
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, MimoError
 from mimocode.server import deps, errors, waiting
+from mimocode.server.limits import caller_of
 from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
 from mimocode.wire.base import Wire
@@ -38,8 +39,10 @@ class Blocking:
             if not _SESSION_ID.match(session_id):
                 expected = f'Expected a string starting with "ses", got "{session_id}"'
                 raise Invalid(f'{expected}\n  at ["sessionID"]', kind="Params")
-            repeat = waiting.repeat_of(headers)
-            running = await self.admit(app, session_id, await deps.body(scope, receive), repeat)
+            data = await deps.body(scope, receive)
+            with deps.held_in(scope).starting(caller_of(scope)) as start:
+                running = await self.admit(app, session_id, data, waiting.repeat_of(headers, start.begin))
+                start.admitted(running)
         except MimoError as error:
             await errors.response_of(error)(scope, receive, send)
             return

@@ -13,6 +13,7 @@ from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, MimoError
 from mimocode.server import deps, errors, heartbeat
+from mimocode.server.limits import caller_of
 
 _HEARTBEAT_S = 10.0
 _ID = re.compile(r"[0-9]{1,19}")
@@ -35,15 +36,19 @@ async def of_all(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | None) -> None:
-    app: App = scope["app"].state.services
-    request = Request(scope)
     try:
-        source = await app.subscribe(
-            directory, _after(request), listener=None if directory else deps.listener_of(request)
-        )
+        with deps.held_in(scope).stream(caller_of(scope)):
+            await _streamed(scope, receive, send, directory)
     except MimoError as error:
         await errors.response_of(error)(scope, receive, send)
-        return
+
+
+async def _streamed(scope: Scope, receive: Receive, send: Send, directory: str | None) -> None:
+    """Raises `MimoError` before anything is sent."""
+    app: App = scope["app"].state.services
+    request = Request(scope)
+    listener = None if directory else deps.listener_of(request)
+    source = await app.subscribe(directory, _after(request), listener=listener)
     silence_s = heartbeat.interval_s(Request(scope).headers, app.env)
     stream = EventStream(
         source,

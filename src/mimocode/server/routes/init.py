@@ -1,5 +1,7 @@
 """`/session/{id}/init`: the command `init` by its older name. It answers true when its turn is over."""
 
+from collections.abc import Callable
+
 from mimocode.app import App
 from mimocode.server import deps
 from mimocode.session.joining import Repeat
@@ -28,6 +30,9 @@ class _Over(Running):
     async def answer(self) -> bytes:
         await self._turn.answer()
         return b"true"
+
+    def then(self, call: Callable[[bytes], None]) -> None:
+        self._turn.then(call)
 
     @property
     def over(self) -> bool:

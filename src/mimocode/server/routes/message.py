@@ -9,7 +9,8 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from mimocode.errors import Invalid
-from mimocode.server.deps import MOST_ROWS, JsonResponse, MessageId, PartId, Services, SessionId, reply
+from mimocode.server.deps import MOST_ROWS, JsonResponse, MessageId, PartId, Services, SessionId, held_in, reply
+from mimocode.server.limits import caller_of
 from mimocode.server.waiting import TurnAnswer, place_of, repeat_of, waits
 from mimocode.session.sessions import Page
 from mimocode.wire.message import WithParts
@@ -99,5 +100,7 @@ async def delete_part(app: Services, session_id: SessionId, message_id: MessageI
 @router.post("/session/{sessionID}/prompt_async", operation_id="session.prompt_async", status_code=204)
 async def prompt_async(request: Request, app: Services, session_id: SessionId, body: PromptInput) -> Response:
     """Admits a prompt and answers at once: it is on disk, and its turn has begun or waits its turn."""
-    running = await app.runner.prompt(session_id, body, repeat_of(request.headers))
+    with held_in(request.scope).starting(caller_of(request.scope)) as start:
+        running = await app.runner.prompt(session_id, body, repeat_of(request.headers, start.begin))
+        start.admitted(running)
     return Response(status_code=204, headers={"content-location": place_of(running)})
