@@ -50,6 +50,9 @@ CLEARED = "[Old tool result content cleared]"
 ORIGIN = "provider"
 """The key in a part's metadata under which a provider's marks are kept: see `marks`."""
 
+_SHORT = 40
+"""Parts. Each takes some ten microseconds."""
+
 _KINDS = {"image": "image", "audio": "audio", "video": "video"}
 
 
@@ -64,6 +67,16 @@ def marks(part: "ModelResponsePart", system: str | None) -> JsonObject | None:
     }
     said = {key: value for key, value in kept.items() if value}
     return {ORIGIN: said} if said.keys() - {"name", "system"} else None
+
+
+def is_short(history: Sequence[WithParts]) -> bool:
+    """Whether mapping it takes less than handing it to another thread: not with a file, which may be large."""
+    parts = 0
+    for message in history:
+        parts += len(message.parts)
+        if parts > _SHORT or any(isinstance(part, FilePart) for part in message.parts):
+            return False
+    return True
 
 
 def messages(history: Sequence[WithParts], model: Model) -> "list[ModelMessage]":

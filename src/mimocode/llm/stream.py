@@ -93,8 +93,11 @@ async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncG
     from pydantic_ai.exceptions import AgentRunError, UserError
 
     asked = cast("ModelSettings", asking.settings(call, source))
-    # A thousand messages take a tenth of a second, which the loop has not.
-    messages = await asyncio.to_thread(history.messages, call.history, call.model)
+    if history.is_short(call.history):
+        messages = history.messages(call.history, call.model)
+    else:
+        # A thousand messages take a tenth of a second, which the loop has not.
+        messages = await asyncio.to_thread(history.messages, call.history, call.model)
     opened = wires.Opened()
     try:
         async with AsyncExitStack() as stack:

@@ -20,12 +20,16 @@ from mimocode.store.rows import TurnRow
 from mimocode.wire.session import Session
 from mimocode.wire.why import Unfinished
 
+from .known import LastUsed
 from .lane import Admitted, Lane, Running
 from .lanes import Lanes
 from .sessions import place_of
 
 RETRIED_WITHIN_MS = 30_000
 """How long after a turn's end a retry that names no turn is taken to be of it. SDKs wait 8 s at most between tries."""
+
+_REMEMBERED = 1_000
+"""Sessions whose last turn's number need not be looked for."""
 
 _TAIL = 14
 """So many characters at the end of an id are free; the others are its prefix and its time."""
@@ -63,10 +67,19 @@ class Joining:
     def __init__(self, queries: Queries, lanes: Lanes) -> None:
         self._queries = queries
         self._lanes = lanes
+        self._numbers: LastUsed[str, int] = LastUsed(_REMEMBERED)
 
     async def lane(self, session_id: str) -> Lane:
-        """The session's lane, or a new one for it."""
-        return self._lanes.get(session_id) or Lane(last_number=await self._queries.last_turn_number(session_id))
+        """The session's lane, or a new one for it. Call it inside the session's admission."""
+        lane = self._lanes.get(session_id)
+        if lane is not None:
+            return lane
+        number = self._numbers.get(session_id)
+        return Lane(last_number=await self._queries.last_turn_number(session_id) if number is None else number)
+
+    def numbered(self, session_id: str, number: int) -> None:
+        """A turn of that number was admitted; the next one's is higher."""
+        self._numbers.put(session_id, number)
 
     async def join(self, session: Session, message_id: str | None, digest: bytes, repeat: Repeat) -> Running | None:
         """The turn that this request started before, if there is one. Call it inside the session's admission.

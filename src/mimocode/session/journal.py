@@ -7,12 +7,17 @@ from mimocode import ids
 from mimocode.bus.local import Bus
 from mimocode.store.rows import EndTurn, Op, Put, Remove, Removed, Settle, Table, Written
 from mimocode.store.sqlite import SqliteFile
-from mimocode.turn.ports import Place
+from mimocode.turn.ports import Kept, Place
 from mimocode.wire import event
 from mimocode.wire.ask import PermissionRequest, QuestionRequest
 from mimocode.wire.message import Message
 from mimocode.wire.part import Part
 from mimocode.wire.session import Project, Session, Todo
+
+from .known import LastUsed
+
+_REMEMBERED = 500
+"""Sessions that need not be read again."""
 
 _OF_SESSION: Sequence[Table] = ("part", "message", "turn", "ask", "todo")
 
@@ -23,32 +28,47 @@ class Journal:
     def __init__(self, file: SqliteFile, bus: Bus) -> None:
         self._file = file
         self._bus = bus
+        self._sessions: LastUsed[str, Session] = LastUsed(_REMEMBERED)
+
+    def session(self, session_id: str) -> Session | None:
+        """The session as it was stored last, if that was not long ago; None says nothing."""
+        return self._sessions.get(session_id)
 
     async def put(
-        self, place: Place, *changes: event.Body, durable: bool = False, also: Sequence[Op] = ()
+        self, place: Place, *changes: event.Body | Kept, durable: bool = False, also: Sequence[Op] = ()
     ) -> Sequence[int]:
         """Stores `also` and the changes in one transaction, then tells the changes, in order.
 
         Returns how many rows each of `also` changed. Raises `Unavailable` when the disk refuses; then nothing
         was stored and nothing is told.
         """
-        ops_of_each = [ops_of(place, change) for change in changes]
+        ops_of_each = [ops_of(place, change.body if isinstance(change, Kept) else change) for change in changes]
         ops = [*also, *chain.from_iterable(ops_of_each)]
 
         def tell(written: Written) -> None:
             seq = written.first + len(also) - 1
             for change, its_ops in zip(changes, ops_of_each, strict=True):
                 seq += len(its_ops)
-                self._bus.publish(place, change, seq if its_ops else None)
+                self._remember(change)
+                if not isinstance(change, Kept):
+                    self._bus.publish(place, change, seq if its_ops else None)
             self._bus.reached(written.last)
 
         counts = await self._file.write(ops, durable=durable, then=tell)
         return counts[: len(also)]
 
+    def _remember(self, change: event.Body | Kept) -> None:
+        match change:
+            case event.SessionCreated(info=info) | event.SessionUpdated(info=info):
+                self._sessions.put(info.id, info)
+            case event.SessionDeleted(sessionID=session_id):
+                self._sessions.drop(session_id)
+            case _:
+                pass
+
     async def keep(self, place: Place, *changes: event.Body, durable: bool = False) -> None:
         """Stores the changes and tells nobody."""
-        ops = [op for change in changes for op in ops_of(place, change)]
-        await self._file.write(ops, durable=durable, then=self._tell_nothing)
+        await self.put(place, *map(Kept, changes), durable=durable)
 
     def tell(self, place: Place, *events: event.Body) -> None:
         for body in events:

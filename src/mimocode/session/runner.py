@@ -4,7 +4,7 @@ A turn is admitted when its prompt and its row are on disk; then it runs in the 
 `Running`, never a task: whoever waits may leave, or come back, or come twice.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from hashlib import sha256
@@ -96,10 +96,11 @@ class Runner:
         instance = await self._turns.instance(session)
         message, parts = await admission.user_message(instance, session, wanted, turn_id, self._turns.reader(instance))
         row = admission.row(session, turn_id, "prompt", digest, wanted)
-        noted = await self._note_choice(await self._reverting.forget(session), message, wanted)
-        if wanted.noReply:
-            return await self._store_only(lane, noted, row, message, parts)
-        return await self._admit(lane, noted, row, message, parts)
+        await self._reverting.forget(session)
+        async with self._sessions.changing(session.id, self._choice(message, wanted)) as noted:
+            if wanted.noReply:
+                return await self._store_only(lane, noted, row, message, parts)
+            return await self._admit(lane, session, row, message, parts, noted)
 
     async def shell(self, session_id: str, wanted: ShellInput, repeat: Repeat = ONCE) -> Running:
         """Admits a command of the human's. Raises as `prompt` does, and `SessionBusy` while a turn runs."""
@@ -146,25 +147,24 @@ class Runner:
             if not lock.statistics().tasks_waiting and not lock.locked():
                 self._admitting.pop(session_id, None)
 
-    async def _note_choice(self, session: Session, message: UserMessage, wanted: PromptInput) -> Session:
+    def _choice(self, message: UserMessage, wanted: PromptInput) -> Callable[[Session], Session]:
         """A session remembers who was asked last, and which tools were switched off."""
         model = SessionModel(
             id=message.model.modelID, providerID=message.model.providerID, variant=message.model.variant
         )
         rules = self._turns.rules_of(wanted)
-        return await self._sessions.change(
-            session.id,
-            lambda now: now.but(
-                agent=message.agent,
-                model=model,
-                permission=admission.with_rules(now.permission or [], rules) if rules else now.permission,
-            ),
+        return lambda now: now.but(
+            agent=message.agent,
+            model=model,
+            permission=admission.with_rules(now.permission or [], rules) if rules else now.permission,
         )
 
     async def _admit(
-        self, lane: Lane, session: Session, row: TurnRow, message: UserMessage, parts: list[Part]
-    ) -> Running:
+        self, lane: Lane, session: Session, row: TurnRow, message: UserMessage, parts: list[Part],
+        *noted: event.SessionUpdated,
+    ) -> Running:  # fmt: skip
         lane.last_number += 1
+        self._joining.numbered(session.id, lane.last_number)
         admitted = Admitted(row.kind, lane.last_number, Running(session.id, row.id))
         fed_to = lane.current if self._when_busy == "steer" and row.kind == "prompt" else None
         if fed_to is not None and (fed_to.pen is None or fed_to.closing or fed_to.kind != "prompt"):
@@ -181,7 +181,8 @@ class Runner:
         # Once it is stored it must run, whether or not the one who asked has left meanwhile.
         with anyio.CancelScope(shield=True):
             try:
-                await self._journal.put(place, *changes, durable=True, also=[admission.stored(row, lane.last_number)])
+                stored = admission.stored(row, lane.last_number)
+                await self._journal.put(place, *noted, *changes, durable=True, also=[stored])
             except MimoError:
                 del self._lanes.handles[session.id, row.id]
                 if fed_to is not None and fed_to.pen is not None:
@@ -193,16 +194,18 @@ class Runner:
         return admitted.handle
 
     async def _store_only(
-        self, lane: Lane, session: Session, row: TurnRow, message: UserMessage, parts: list[Part]
+        self, lane: Lane, noted: event.SessionUpdated, row: TurnRow, message: UserMessage, parts: list[Part]
     ) -> Running:
         """A prompt that wants no reply is its own answer."""
+        session = noted.info
         lane.last_number += 1
+        self._joining.numbered(session.id, lane.last_number)
         handle = Running(session.id, row.id)
         answer = WithParts(info=message, parts=parts).encode()
         place = admission.at(place_of(session), lane.last_number)
         changes = admission.told(session.id, message, parts)
         stored = admission.stored(row, lane.last_number, answer)
-        await self._journal.put(place, *changes, durable=True, also=[stored])
+        await self._journal.put(place, noted, *changes, durable=True, also=[stored])
         handle.end(answer)
         return handle
 

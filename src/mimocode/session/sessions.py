@@ -1,7 +1,7 @@
 """Sessions: made, listed, changed, deleted. A change is applied to the stored row, stored and told, one at a time."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import reduce
 from random import choice
@@ -121,7 +121,7 @@ class Sessions:
 
     async def get(self, session_id: str) -> Session:
         """Raises `NotFound`."""
-        session = await self._queries.session(session_id)
+        session = self._journal.session(session_id) or await self._queries.session(session_id)
         if session is None:
             raise NotFound("session", session_id)
         return session
@@ -136,13 +136,23 @@ class Sessions:
 
     async def change(self, session_id: str, change: Callable[[Session], Session], *, durable: bool = False) -> Session:
         """Applies `change` to the session as it is stored now, and tells it. Raises `NotFound`."""
+        async with self.changing(session_id, change) as told:
+            await self._journal.put(place_of(told.info), told, durable=durable)
+            return told.info
+
+    @asynccontextmanager
+    async def changing(
+        self, session_id: str, change: Callable[[Session], Session]
+    ) -> AsyncGenerator[event.SessionUpdated]:
+        """What `change` makes of the session as it is stored now, to be put inside the block, with other changes.
+
+        Nobody else changes the session inside. Raises `NotFound`.
+        """
         async with self._locked(session_id):
             before = await self.get(session_id)
             changed = change(before)
             after = changed.but(time=changed.time.but(updated=max(ids.now_ms(), before.time.updated)))
-            told = event.SessionUpdated(sessionID=session_id, info=after)
-            await self._journal.put(place_of(after), told, durable=durable)
-            return after
+            yield event.SessionUpdated(sessionID=session_id, info=after)
 
     async def patch(self, session_id: str, patch: SessionPatch) -> Session:
         """Raises `NotFound`."""
@@ -217,9 +227,11 @@ class Sessions:
 
     # ── what turns touch ─────────────────────────────────────────────────────────────────────────────────
 
-    async def spent(self, session_id: str, cost: float, tokens: Tokens) -> None:
-        """Adds to the session's sums."""
-        await self.change(
+    def spending(
+        self, session_id: str, cost: float, tokens: Tokens
+    ) -> AbstractAsyncContextManager[event.SessionUpdated]:
+        """The change that adds to the session's sums, to be put inside the block."""
+        return self.changing(
             session_id,
             lambda session: session.but(cost=session.cost + cost, tokens=_sum(session.tokens, tokens)),
         )

@@ -65,58 +65,41 @@ class Queries:
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def message(self, session_id: str, message_id: str) -> WithParts | None:
-        rows = await self._file.rows(
-            "SELECT id, data FROM message WHERE session_id = ? AND id = ?", (session_id, message_id)
-        )
-        found = await self._with_parts(session_id, rows)
-        return found[0] if found else None
+        sql = "SELECT id, data FROM message WHERE session_id = ? AND id = ?"
+        found = await self._with_parts(session_id, sql, (session_id, message_id))
+        return found[0][1] if found else None
 
     async def messages(self, session_id: str, page: Page | None = None) -> list[WithParts]:
         """Oldest first, in the order they were stored: a clock that is set changes nothing. With a page, its newest
         `limit` before the cursor.
         """
         if page is None:
-            rows = await self._file.rows(
-                "SELECT id, data FROM message WHERE session_id = ? ORDER BY born", (session_id,)
-            )
-            return await self._with_parts(session_id, rows)
+            sql = "SELECT id, data FROM message WHERE session_id = ? ORDER BY born"
+            return [message for _, message in await self._with_parts(session_id, sql, (session_id,))]
         before, cursor = "", tuple[Value, ...]()
         if page.created is not None:
             before, cursor = _BEFORE, (session_id, page.id, session_id, page.created, page.id)
         newest = f"SELECT rowid FROM message WHERE session_id = ? {before} ORDER BY born DESC LIMIT ?"  # noqa: S608 - our own clauses
-        rows = await self._file.rows(
-            f"SELECT id, data FROM message WHERE rowid IN ({newest}) ORDER BY born",  # noqa: S608 - our own clauses
-            (session_id, *cursor, page.limit),
-        )
-        return await self._with_parts(session_id, rows)
+        sql = f"SELECT id, data FROM message WHERE rowid IN ({newest}) ORDER BY born"  # noqa: S608 - our own clauses
+        return [message for _, message in await self._with_parts(session_id, sql, (session_id, *cursor, page.limit))]
 
     async def history(self, session_id: str, turn: int) -> list[tuple[int, WithParts]]:
         """All messages up to a turn's, each with its turn's number, in the order the model reads them."""
-        rows = await self._file.rows(
-            "SELECT id, turn, data FROM message WHERE session_id = ? AND turn <= ? ORDER BY turn, born",
-            (session_id, turn),
-        )
-        messages = await self._with_parts(session_id, rows)
-        return [(row["turn"], message) for row, message in zip(rows, messages, strict=True)]
+        sql = "SELECT id, turn, data FROM message WHERE session_id = ? AND turn <= ? ORDER BY turn, born"
+        found = await self._with_parts(session_id, sql, (session_id, turn))
+        return [(row["turn"], message) for row, message in found]
 
-    async def _with_parts(self, session_id: str, rows: Sequence[sqlite3.Row]) -> list[WithParts]:
-        parts: dict[str, list[Part]] = {row["id"]: [] for row in rows}
-        if len(rows) > 200:
-            found = await self._file.rows(
-                "SELECT message_id, data FROM part WHERE session_id = ? ORDER BY id", (session_id,)
-            )
-        elif rows:
-            marks = ", ".join("?" * len(rows))
-            found = await self._file.rows(
-                f"SELECT message_id, data FROM part WHERE session_id = ? AND message_id IN ({marks}) ORDER BY id",  # noqa: S608 - only question marks
-                (session_id, *parts),
-            )
-        else:
-            found = []
-        for row in found:
-            if row["message_id"] in parts:
-                parts[row["message_id"]].append(PART.validate_json(row["data"]))
-        return [WithParts(info=_message(row), parts=parts[row["id"]]) for row in rows]
+    async def _with_parts(
+        self, session_id: str, sql: str, parameters: Sequence[Value]
+    ) -> list[tuple[sqlite3.Row, WithParts]]:
+        """The messages of these rows, each with its row. Read and parsed away from the loop, in one go."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[sqlite3.Row, WithParts]]:
+            rows = connection.execute(sql, parameters).fetchall()
+            parts = _parts(connection, session_id, [row["id"] for row in rows])
+            return [(row, WithParts.model_construct(info=_message(row), parts=parts[row["id"]])) for row in rows]
+
+        return await self._file.read(work)
 
     # ── turns and asks ───────────────────────────────────────────────────────────────────────────────────
 
@@ -181,6 +164,9 @@ class Queries:
         return [Rule(permission=row["permission"], pattern=row["pattern"], action="allow") for row in rows]
 
 
+_MOST_NAMED = 200
+"""Of more messages than that the parts are looked for by their session."""
+
 _BEFORE = (
     "AND born < coalesce((SELECT born FROM message WHERE session_id = ? AND id = ?),"
     " (SELECT min(born) FROM message WHERE session_id = ? AND (created, id) >= (?, ?)), 9223372036854775807)"
@@ -192,6 +178,23 @@ _ASK = (
     "SELECT id, kind, session_id, directory, asked, settled, reply,"
     " coalesce((SELECT project_id FROM session WHERE session.id = ask.session_id), 'global') AS project FROM ask"
 )
+
+
+def _parts(connection: sqlite3.Connection, session_id: str, message_ids: Sequence[str]) -> dict[str, list[Part]]:
+    """The parts of each of these messages, in their order."""
+    parts: dict[str, list[Part]] = {message_id: [] for message_id in message_ids}
+    if not parts:
+        return parts
+    sql = "SELECT message_id, data FROM part WHERE session_id = ?"
+    if len(parts) > _MOST_NAMED:
+        found = connection.execute(f"{sql} ORDER BY id", (session_id,))
+    else:
+        marks = ", ".join("?" * len(parts))
+        found = connection.execute(f"{sql} AND message_id IN ({marks}) ORDER BY id", (session_id, *parts))
+    for row in found:
+        if row["message_id"] in parts:
+            parts[row["message_id"]].append(PART.validate_json(row["data"]))
+    return parts
 
 
 def _message(row: sqlite3.Row) -> Message:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -28,6 +29,7 @@ from .refused import Unstorable, damaged, refused
 from .rows import KEYS, ONCE, EndTurn, Op, Put, Remove, Removed, Settle, Table, Value, Written
 from .slack import Slack
 
+_T = TypeVar("_T")
 _Result = Written | sqlite3.Error | Unstorable
 
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -275,15 +277,16 @@ class SqliteFile:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def rows(self, sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
-        """The rows of a query, read on a thread of its own connection."""
+        """The rows of a query."""
+        return await self.read(lambda connection: connection.execute(sql, parameters).fetchall())
+
+    async def read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What `work` makes of the file, on a thread with a connection of its own; it cannot write."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._readers, self._query, sql, parameters)
+            return await loop.run_in_executor(self._readers, lambda: work(self._reader()))
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise refused(self.path, "read", error) from error
-
-    def _query(self, sql: str, parameters: Parameters) -> list[sqlite3.Row]:
-        return self._reader().execute(sql, parameters).fetchall()
 
     def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

@@ -65,8 +65,8 @@ async def _close_step(pen: Writing, message_id: str) -> None:
     changes: list[Body] = [pen.part(finish), pen.message(info), pen.message(ended)]
     if info.summary:
         changes.append(SessionCompacted(sessionID=info.sessionID))
-    await pen.put(*changes)
-    await pen.world.account.spent(info.sessionID, info.cost, info.tokens)
+    async with pen.world.account.spending(info.sessionID, info.cost, info.tokens) as spent:
+        await pen.put(*changes, spent)
 
 
 async def _ask_for_summary(pen: Writing, drop: str | None) -> None:

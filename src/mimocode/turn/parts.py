@@ -31,6 +31,11 @@ class Fold:
         self._blocks: dict[int, TextPart | ReasoningPart] = {}
         self._calls: dict[int, ToolPart] = {}
 
+    @property
+    def called(self) -> bool:
+        """Whether a tool was called."""
+        return bool(self._calls)
+
     def begin(self) -> PartUpdated:
         part = StepStartPart(id=ids.ascending("prt"), sessionID=self._session_id, messageID=self._message_id)
         return self._told(part)

@@ -267,10 +267,17 @@ class Place:
     turn: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A change that is stored and not told, among others that are."""
+
+    body: Body
+
+
 class Journal(Protocol):
     """The one place that stores and publishes. An event body is the change it tells of."""
 
-    async def put(self, place: Place, *changes: Body, durable: bool = False) -> object:
+    async def put(self, place: Place, *changes: Body | Kept, durable: bool = False) -> object:
         """Stores the changes in one transaction, then tells them, in order. Completes even if the caller is
         cancelled. With `durable` it returns only when they would survive a power cut.
         """

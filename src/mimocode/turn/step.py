@@ -7,9 +7,9 @@ from itertools import takewhile
 import anyio
 
 from mimocode.errors import ContextOverflow, ProviderError
-from mimocode.wire.event import PartDelta, PartRemoved, PartUpdated, SessionError
+from mimocode.wire.event import PartRemoved, SessionError
 from mimocode.wire.message import AssistantMessage, JsonSchemaFormat, UserMessage, WithParts
-from mimocode.wire.part import CacheTokens, TextPart, Tokens, ToolPart
+from mimocode.wire.part import CacheTokens, TextPart, Tokens
 from mimocode.wire.session import Busy, Retry
 
 from . import failure, prompt, retry
@@ -19,6 +19,7 @@ from .history import Entry
 from .partial import Partial
 from .parts import Fold
 from .ports import ModelCall, StreamEnd, ToolSpec, Usage
+from .streamed import Streamed
 from .world import Calling, Writing, new_step
 
 
@@ -118,32 +119,17 @@ async def _attempt(pen: Writing, info: AssistantMessage, call: ModelCall, callin
 async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling: Calling, partial: Partial) -> None:
     clock = pen.world.clock
     fold = Fold(pen.turn.session_id, info.id, clock.now_ms)
+    streamed = Streamed(pen, partial)
     begun = False
     async with aclosing(pen.world.models.stream(call)) as events:
         async for event in events:
             calling.heard_ms = clock.now_ms()
-            if not begun:
-                begun = True
-                await pen.put(fold.begin())
-            for change in fold.feed(event):
-                if isinstance(change, PartDelta):
-                    pen.tell(change)
-                    partial.grew(change.partID)
-                elif isinstance(change, PartUpdated):
-                    partial.stored(change.part.id)
-                    await (pen.keep(change) if _is_whole_call(change) else pen.put(change))
-                else:
-                    await pen.put(change)
+            began = [] if begun else [fold.begin()]
+            begun = True
+            await streamed.take([*began, *fold.feed(event)], event)
             if isinstance(event, StreamEnd):
-                # Told when the step is closed; stored now, so that a complete stream is never asked for again.
                 done = info.but(finish=event.reason, tokens=tokens_of(event.usage), cost=event.cost)
-                await pen.keep(pen.message(done))
-
-
-def _is_whole_call(change: PartUpdated) -> bool:
-    """A call that is complete but not running yet: clients saw it begin, and will see it run."""
-    part = change.part
-    return isinstance(part, ToolPart) and part.state.status == "pending" and bool(part.state.raw)
+                await streamed.end(pen.message(done), called=fold.called)
 
 
 def tokens_of(usage: Usage) -> Tokens:

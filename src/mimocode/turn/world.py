@@ -1,6 +1,7 @@
 """A turn and what it reaches: handed through the loop, never looked up."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from mimocode.wire.session import SessionStatus
 
 from .decide import Limits
 from .history import History
-from .ports import Clock, Human, Journal, Models, Place, Snapshots, Toolbox
+from .ports import Clock, Human, Journal, Kept, Models, Place, Snapshots, Toolbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Turn:
 class Account(Protocol):
     """The session as the turn touches it."""
 
-    async def spent(self, session_id: str, cost: float, tokens: Tokens) -> None:
-        """Adds to the session's sums."""
+    def spending(self, session_id: str, cost: float, tokens: Tokens) -> AbstractAsyncContextManager[Body]:
+        """The change that adds to the session's sums, to be put inside the block: nobody else changes it there."""
         ...
 
     def status(self, place: Place, session_id: str, status: SessionStatus) -> None:
@@ -89,14 +90,23 @@ class Writing:
         self.history = history
         self.calling: Calling | None = None
         self.groups: dict[str, int] = {}
+        self._carried: list[Body | Kept] = []
 
-    async def put(self, *changes: Body, durable: bool = False) -> None:
-        self.history.apply(*changes)
-        await self.world.journal.put(self.turn.place, *changes, durable=durable)
+    async def put(self, *changes: Body | Kept, durable: bool = False) -> None:
+        self._apply(changes)
+        carried, self._carried = self._carried, []
+        await self.world.journal.put(self.turn.place, *carried, *changes, durable=durable)
 
     async def keep(self, *changes: Body, durable: bool = False) -> None:
-        self.history.apply(*changes)
-        await self.world.journal.keep(self.turn.place, *changes, durable=durable)
+        await self.put(*map(Kept, changes), durable=durable)
+
+    def carry(self, *changes: Body | Kept) -> None:
+        """Puts them together with what is put next, which must be at once: nobody may wait for them till then."""
+        self._apply(changes)
+        self._carried += changes
+
+    def _apply(self, changes: Iterable[Body | Kept]) -> None:
+        self.history.apply(*(change.body if isinstance(change, Kept) else change for change in changes))
 
     def tell(self, *events: Body) -> None:
         self.history.apply(*events)

@@ -2,13 +2,14 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from mimocode.store.queries import Queries
 from mimocode.store.rows import Op, Page, Put, SessionFilter
-from mimocode.store.sqlite import Parameters, SqliteFile
+from mimocode.store.sqlite import SqliteFile
 from mimocode.wire.message import Created, ModelRef, UserMessage
 from mimocode.wire.part import TextPart
 from mimocode.wire.session import Session, SessionTime
@@ -155,17 +156,24 @@ async def test_pending_asks_name_the_project_of_their_session(file: SqliteFile, 
 async def test_messages_are_read_along_an_index_and_never_sorted(
     file: SqliteFile, monkeypatch: pytest.MonkeyPatch, page: Page | None
 ) -> None:
-    asked: list[tuple[str, Parameters]] = []
-    rows = file.rows
+    asked: list[str] = []
+    read = file.read
 
-    async def noted(sql: str, parameters: Parameters = ()) -> list[sqlite3.Row]:
-        asked.append((sql, parameters))
-        return await rows(sql, parameters)
+    async def noted(work: Callable[[sqlite3.Connection], Any]) -> Any:
+        def traced(connection: sqlite3.Connection) -> Any:
+            connection.set_trace_callback(asked.append)
+            try:
+                return work(connection)
+            finally:
+                connection.set_trace_callback(None)
 
-    monkeypatch.setattr(file, "rows", noted)
-    await Queries(file).messages("ses_1", page)
+        return await read(traced)
 
-    plans = [row["detail"] for sql, given in asked for row in await rows(f"EXPLAIN QUERY PLAN {sql}", given)]
+    with monkeypatch.context() as patched:
+        patched.setattr(file, "read", noted)
+        await Queries(file).messages("ses_1", page)
+
+    plans = [row["detail"] for sql in asked for row in await file.rows(f"EXPLAIN QUERY PLAN {sql}")]
     newest = [step for step in plans if step.startswith("SEARCH message") and "message_by_birth (session_id=?" in step]
     sorted_ = [step for step in plans if "TEMP B-TREE" in step]
     # The few rows of a page are put in order again; those it is taken from are not.
