@@ -268,7 +268,7 @@ async def test_who_connects_just_after_a_prompt_is_told_how_its_turn_began(tmp_p
             await stream.until("session.idle")
 
     told = [brief(event) for event in stream.events]
-    assert told[:2] == ["server.connected", IsStr(regex="user msg_.*")]
+    assert told[:3] == ["server.connected", "session.updated", IsStr(regex="user msg_.*")]
     assert {"text whole", "status busy", "assistant running", "step-start", "text begun"} <= set(told)
     ids = [event["id"] for event in stream.events[1:]]
     assert len(ids) == len(set(ids))
