@@ -44,6 +44,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="The port to listen on; 0 is any free one (default: 4096).", min=0, max=65535)
     ] = None,
+    unix: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Listen on this socket, for this user alone, and on no port.")
+    ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask nobody for a password; for loopback only.")] = False,
     no_resume: Annotated[
         bool, typer.Option("--no-resume", help="Leave the turns that an earlier server did not finish as they are.")
@@ -80,6 +83,7 @@ def serve(
             Serving(
                 hostname=hostname,
                 port=port,
+                unix=unix,
                 no_auth=no_auth,
                 no_resume=no_resume,
                 log_level=log_level,

@@ -13,7 +13,7 @@ import anyio
 from mimocode.app import App, open_app
 from mimocode.config import settings
 from mimocode.config.keys import ServerLimits
-from mimocode.config.load import load
+from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
 from mimocode.server import auth, log
@@ -39,6 +39,8 @@ class Serving:
 
     hostname: str | None = None
     port: int | None = None
+    unix: Path | None = None
+    """The socket to listen on instead."""
     no_auth: bool = False
     no_resume: bool = False
     log_level: str | None = None
@@ -57,7 +59,7 @@ def run(serving: Serving) -> None:
     config = load(Path.cwd(), os.environ, home=places.home)
     if config.log_level and not serving.log_level and not os.environ.get(log.LEVEL):
         log.configure(os.environ, level=_LEVELS.get(config.log_level, config.log_level.lower()))
-    hostname = serving.hostname or config.server.hostname or DEFAULT_HOSTNAME
+    hostname = _hostname(serving, config)
     port = serving.port if serving.port is not None else config.server.port
     allowed_hosts = (*(config.server.allowedHosts or ()), *serving.allowed_hosts)
     reached = reach(hostname, allowed_hosts=allowed_hosts, cors=(*(config.server.cors or ()), *serving.cors))
@@ -75,12 +77,24 @@ def run(serving: Serving) -> None:
             DEFAULT_PORT if port is None else port,
             password,
             _limits(config.server.limits),
+            unix=None if serving.unix is None else serving.unix.absolute(),
             resume=not serving.no_resume,
             proxies=in_front,
             tls=shown,
             certificate=serving.tls_cert,
         )
         anyio.run(_serve, bound, places, backend_options={"use_uvloop": True})
+
+
+def _hostname(serving: Serving, config: Config) -> str:
+    """The address to listen on; of a socket the name that its clients ask for."""
+    if serving.unix is None:
+        return serving.hostname or config.server.hostname or DEFAULT_HOSTNAME
+    beside = {"--hostname": serving.hostname, "--port": serving.port, "--tls-cert": serving.tls_cert}
+    for flag, value in beside.items():
+        if value is not None:
+            raise Invalid(f"--unix listens on a socket alone: leave out {flag}, or listen on an address instead.")
+    return "localhost"
 
 
 _LEVELS = {"WARN": "warning"}
@@ -93,6 +107,7 @@ class _Bound:
     port: int
     password: str | None = field(repr=False)
     limits: ServerLimits
+    unix: Path | None = None
     resume: bool = True
     proxies: Proxies | None = None
     tls: ssl.SSLContext | None = None
@@ -115,6 +130,7 @@ async def _serve(bound: _Bound, places: Settings) -> None:
                 asgi(app, password=bound.password, reach=bound.reach, proxies=bound.proxies, limits=bound.limits),
                 host=bound.reach.host,
                 port=bound.port,
+                unix=bound.unix,
                 tls=bound.tls,
                 on_listening=listening,
                 on_stopping=lambda: _stop(app),

@@ -12,7 +12,7 @@ from mimocode.errors import MimoError
 from mimocode.wire.base import Wire
 
 from .errors import Unauthorized
-from .http import Http, is_loopback
+from .http import Http, is_loopback, unix_path
 
 HEALTHY_WITHIN_S = 3.0
 
@@ -65,7 +65,9 @@ def _kept(settings: Settings) -> str | None:
 
 
 def _same_place(one: str, other: str) -> bool:
-    """True if both are this machine's same port, or the same URL."""
+    """True if both are this machine's same port, the same socket, or the same URL."""
+    if unix_path(one) is not None or unix_path(other) is not None:
+        return one == other
     a, b = urlsplit(one), urlsplit(other)
     if is_loopback(one) and is_loopback(other):
         return a.port == b.port

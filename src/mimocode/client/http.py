@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -27,6 +28,7 @@ READ_S = 60.0
 _TRIES_S = (0.1, 0.4)
 """Waits between the tries of one plain request."""
 
+UNIX = "unix:"
 _USER = "opencode"
 """The one user that the reference server knows; ours takes it too."""
 
@@ -59,14 +61,17 @@ class Http:
     async def __aenter__(self) -> Self:
         import httpx
 
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        path = unix_path(self.url)
         self._client = httpx.AsyncClient(
-            base_url=self.url,
+            base_url=self.url if path is None else "http://localhost",
+            transport=None if path is None else httpx.AsyncHTTPTransport(uds=path, limits=limits),
             auth=httpx.BasicAuth(_USER, self._password) if self._password else None,
             headers={"user-agent": f"mimocode/{__version__}"},
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            limits=limits,
             # A proxy named in the environment is not asked for this machine itself.
-            trust_env=not is_loopback(self.url),
+            trust_env=path is None and not is_loopback(self.url),
             verify=self._trust() if self.url.startswith("https:") else False,
         )
         return self
@@ -159,11 +164,19 @@ class Http:
 
 
 def checked_url(url: str) -> str:
-    """The URL without a slash at its end. Raises `Invalid`."""
+    """The URL without a slash at its end; of a unix socket with its absolute path. Raises `Invalid`."""
+    path = unix_path(url)
+    if path is not None:
+        return f"{UNIX}{os.path.abspath(path)}"
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Invalid(f"Not the URL of a server: {url!r}. It looks like http://127.0.0.1:4096.")
+        raise Invalid(f"Not the URL of a server: {url!r}. It looks like http://127.0.0.1:4096 or unix:/path.")
     return parts.geturl().rstrip("/")
+
+
+def unix_path(url: str) -> str | None:
+    """The path of the socket in ``unix:PATH``, None for any other URL."""
+    return url.removeprefix(UNIX) if url.startswith(UNIX) and url != UNIX else None
 
 
 def is_loopback(url: str) -> bool:

@@ -12,8 +12,9 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import uvicorn
@@ -28,6 +29,7 @@ from mimocode.errors import Unavailable
 from .connection import connection_of
 from .patience import LOOK_EVERY_S, Patience
 from .sockets import not_had, tcp
+from .sockets import unix as unix_socket
 
 STOPPING_S: Final = 2.5
 """What `on_stopping` may take."""
@@ -47,14 +49,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Where the server answers."""
+    """Where the server answers: on a port, or on the socket whose path is `unix`."""
 
     host: str
     port: int
     scheme: Literal["http", "https"] = "http"
+    unix: Path | None = None
 
     @property
     def url(self) -> str:
+        if self.unix is not None:
+            return f"unix:{self.unix}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
@@ -65,27 +70,32 @@ async def listening(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    unix: Path | None = None,
     tls: ssl.SSLContext | None = None,
     grace_s: float = GRACE_S,
     limits: ServerLimits = USUAL,
 ) -> AsyncGenerator[Listening]:
     """The application, answering inside the block; port 0 is any free one. Touches no signal handler.
 
+    With the absolute path of a socket it answers there, and on no port.
+
     The port is taken at once, connections are accepted only when the application has started: before that they are
     refused, never lost. Raises `Invalid` if the address cannot be had, `Unavailable` if the application did not start.
     """
-    sock = await tcp(host, port)
-    place = Listening(host, sock.getsockname()[1], "http" if tls is None else "https")
-    server = _Embedded(app, place, tls, grace_s, limits)
-    try:
+    with ExitStack() as stack:
+        if unix is None:
+            sock = stack.enter_context(await tcp(host, port))
+            place = Listening(host, sock.getsockname()[1], "http" if tls is None else "https")
+        else:
+            sock = stack.enter_context(unix_socket(unix))
+            place = Listening("localhost", 0, unix=unix)
+        server = _Embedded(app, place, tls, grace_s, limits)
         async with task_group() as group:
             await group.start(server.run_on, sock)
             try:
                 yield place
             finally:
                 server.stop()  # the group waits for its end
-    finally:
-        sock.close()
 
 
 async def serve_until_signalled(
@@ -93,6 +103,7 @@ async def serve_until_signalled(
     *,
     host: str,
     port: int,
+    unix: Path | None = None,
     tls: ssl.SSLContext | None = None,
     on_listening: Callable[[str], None],
     on_stopping: Callable[[], Awaitable[None]],
@@ -108,7 +119,7 @@ async def serve_until_signalled(
         stop = _Signalled()
         await group.start(stop.heed)
         group.start_soon(stop.cancel_start, group.cancel_scope)
-        async with listening(app, host=host, port=port, tls=tls, limits=limits) as place:
+        async with listening(app, host=host, port=port, unix=unix, tls=tls, limits=limits) as place:
             stop.started = True
             on_listening(place.url)
             await stop.came.wait()

@@ -1,7 +1,13 @@
 """The sockets a server listens on, taken before it starts: of an address, or of a file for this user alone."""
 
 import errno
+import fcntl
+import os
 import socket
+import stat
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 from anyio import getaddrinfo
@@ -31,6 +37,112 @@ async def tcp(host: str, port: int) -> socket.socket:
         sock.close()
         raise not_had(host, port, error) from error
     return sock
+
+
+@contextmanager
+def unix(path: Path) -> Generator[socket.socket]:
+    """Bound to a file of mode 0600 that is removed at the end, and not listening yet; `path` is absolute.
+
+    Raises `Invalid`.
+
+    What a server that was killed left there is replaced. A lock beside it says whether its server still lives, also
+    while that is starting and answers nobody.
+    """
+    _checked_directory(path)
+    with _claimed(path), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        _clear(path)
+        try:
+            _bind_private(sock, path)
+        except OSError as error:
+            raise _not_made(path, error) from error
+        mine = path.lstat().st_ino
+        try:
+            yield sock
+        finally:
+            with suppress(FileNotFoundError):
+                if path.lstat().st_ino == mine:
+                    path.unlink()
+
+
+_LONGEST_PATH: Final = 103
+"""What every system takes; Linux takes 4 bytes more."""
+
+
+def _checked_directory(path: Path) -> None:
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise Invalid(f"--unix: {path} is longer than the {_LONGEST_PATH} bytes that a socket's path may have.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        status = path.parent.stat()
+    except OSError as error:
+        raise _not_made(path, error) from error
+    others = status.st_mode & 0o022 and not status.st_mode & stat.S_ISVTX
+    if others or status.st_uid not in (os.getuid(), 0):
+        raise Invalid(
+            f"--unix: others may put files into {path.parent}, also a socket of theirs in place of this one. Name a "
+            "directory of your own."
+        )
+
+
+@contextmanager
+def _claimed(path: Path) -> Generator[None]:
+    try:
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise _not_made(path, error) from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _in_use(path) from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def _clear(path: Path) -> None:
+    """Removes a socket of ours on which nobody answers."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _not_made(path, error) from error
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
+        raise Invalid(f"--unix: {path} is there already, and is no socket of yours. Remove it, or name another path.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except OSError:  # such as a server that is too busy to take one more
+            pass
+    raise _in_use(path)
+
+
+def _bind_private(sock: socket.socket, path: Path) -> None:
+    """At no moment may another user connect."""
+    try:
+        os.fchmod(sock.fileno(), 0o600)  # Linux makes the file with the mode of the socket
+    except OSError:
+        before = os.umask(0o177)
+        try:
+            sock.bind(os.fspath(path))
+        finally:
+            os.umask(before)
+    else:
+        sock.bind(os.fspath(path))
+    path.chmod(0o600)
+
+
+def _in_use(path: Path) -> Invalid:
+    return Invalid(f"--unix: a server answers on {path} already. Stop it, or name another path.")
+
+
+def _not_made(path: Path, error: OSError) -> Invalid:
+    return Invalid(f"--unix: {path} cannot be made: {error.strerror}. Name a path in a directory of your own.")
 
 
 def not_had(host: str, port: int, error: OSError) -> Invalid:
