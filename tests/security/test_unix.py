@@ -67,7 +67,10 @@ async def test_it_is_for_this_user_alone_and_gone_at_the_end(path: Path, open_um
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the mode comes from the umask, for the whole process")
 def test_at_no_moment_another_user_could_connect(path: Path, open_umask: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mode is right when the file appears, before anything else is done to it."""
-    monkeypatch.setattr(Path, "chmod", lambda *_: None)
+
+    def unchanged(_path: Path, _mode: int) -> None: ...
+
+    monkeypatch.setattr(Path, "chmod", unchanged)
 
     with unix(path):
         assert stat.S_IMODE(path.lstat().st_mode) == 0o600
