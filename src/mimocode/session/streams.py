@@ -53,11 +53,6 @@ STREAM_LATE_S = 0.75
 READ_S = 0.05
 """How long that client is given to read what its socket has, before its answer."""
 
-_UNTOLD = 10_000
-"""So many writes of others may be told between the write that ends a turn and the word that its session is idle. Who
-left in between has an id behind the write and was not told.
-"""
-
 
 class Pending(Protocol):
     """What streams need of the asks."""
@@ -244,8 +239,7 @@ class _Replay:
 
     async def _status_now(self) -> list[Published]:
         told: list[Published] = []
-        after = max(0, self._after - _UNTOLD)
-        for one in await missed.touched(self._file, after, self._through, self._directory):
+        for one in await missed.touched(self._file, self._after, self._through, self._directory):
             status = self._statuses.get(one.session_id, Idle())
             told.append(Published(one.place, SessionStatusChanged(sessionID=one.session_id, status=status)))
             if isinstance(status, Idle):

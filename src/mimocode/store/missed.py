@@ -54,7 +54,12 @@ async def page(file: SqliteFile, after: int, through: int, directory: str | None
 
 
 async def touched(file: SqliteFile, after: int, through: int, directory: str | None) -> list[Touched]:
-    """Sessions whose status may be another than the one that was told last."""
+    """Sessions whose status may be another than the one that was told last.
+
+    Those of the turns written just before `after` are among them: that a session is idle is no row. It is told when
+    what is written was told, to who has not left in between. They are counted, since the numbers of writes are not
+    without gaps: each killed life leaves one.
+    """
     rows = await file.rows(_TOUCHED, {"after": after, "through": through, "directory": directory})
     return [Touched(row["id"], Place(row["directory"], row["project_id"])) for row in rows]
 
@@ -124,9 +129,13 @@ _SETTLED = (
     f" ({_ASKS} AND ask.settled >= :since) SELECT * FROM told ORDER BY seq"
 )
 
+_UNTOLD = 300
+"""So many turns may be told between the write that ends one and the word that its session is idle."""
+
 _TOUCHED = (
-    "SELECT id, directory, project_id FROM session WHERE id IN ("
+    "SELECT id, directory, project_id FROM session WHERE id IN ("  # noqa: S608 - our own number
     " SELECT session_id FROM turn WHERE seq > :after AND seq <= :through"
+    f" UNION SELECT session_id FROM (SELECT session_id FROM turn WHERE seq <= :after ORDER BY seq DESC LIMIT {_UNTOLD})"
     " UNION SELECT session_id FROM turn WHERE ended IS NULL"
     ") AND (:directory IS NULL OR +directory = :directory) ORDER BY id"
 )

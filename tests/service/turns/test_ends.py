@@ -20,6 +20,17 @@ async def begun(running: System, session: str, text: str = "go", turn: str = TUR
     (await running.client.post(f"/session/{session}/prompt_async", json=body)).raise_for_status()
 
 
+async def heard(running: System, after: int, *, until: bytes) -> bytes:
+    """What a stream that goes on after a write is told, up to the events in which that comes."""
+    subscription = await running.app.subscribe(None, after)
+    told = b""
+    with anyio.fail_after(20):
+        while until not in told:
+            told += b"".join(await subscription.take() or ())
+    subscription.close()
+    return told
+
+
 async def test_an_abort_that_comes_while_the_server_stops_is_refused_and_the_turn_is_kept(tmp_path: Path) -> None:
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()
@@ -100,13 +111,21 @@ async def test_who_left_between_the_end_of_a_turn_and_the_word_of_it_is_told_tha
         # All that is stored was told to it, and it left: only the idleness, which is no row, was not.
         last = running.app.bus.subscribe(None).since
 
-        subscription = await running.app.subscribe(None, last)
-        told = b""
-        with anyio.fail_after(20):
-            while b"session.idle" not in told:
-                told += b"".join(await subscription.take() or ())
-        subscription.close()
+        told = await heard(running, last, until=b"session.idle")
     assert session.encode() in told
+
+
+async def test_who_left_two_lives_amid_what_it_had_missed_is_told_that_the_session_is_idle(tmp_path: Path) -> None:
+    """It was told all that is written up to a write of the second life, and never came to the end of that."""
+    prompt = {"path": "prompt_async", "body": prompt_of("go", messageID=TURN)}
+    session = await killed(tmp_path, "text: Done.", prompt, until='"session.idle"')
+
+    async with system(tmp_path, "text: Done.") as running:
+        others = [await running.session() for _ in range(20)]
+        last = running.app.bus.subscribe(None).since
+        told = await heard(running, last, until=session.encode())
+    assert b"session.idle" in told
+    assert [other for other in others if other.encode() in told] == []
 
 
 async def test_what_is_fed_to_a_turn_in_a_cut_step_waits_for_the_next_step_when_the_first_is_done_again(
