@@ -5,6 +5,9 @@ With MIMOCODE_CONTRACT_PEER=1 it talks to its own server instead, which shows th
 
 import os
 from collections.abc import Generator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.contract.recorded_model import obey
@@ -26,6 +29,7 @@ from support.terminal_ui import (
     command,
     project,
     submit,
+    taken,
 )
 
 pytestmark = pytest.mark.peer
@@ -47,21 +51,49 @@ def server(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Gene
         yield running
 
 
+@dataclass
+class Shown:
+    """The one UI of this module, and whether it has to be started before a test can use it."""
+
+    server: Server
+    scratch: Path
+    programs: ExitStack
+    ui: Terminal | None = None
+    started: int = 0
+
+    def at_its_first_page(self) -> Terminal:
+        if self.ui is None:
+            self.started += 1
+            self.ui = self.programs.enter_context(attached(self.server, self.scratch / str(self.started)))
+            self.ui.until(READY, "Build", "Scripted")
+        elif READY not in self.ui.screen():
+            command(self.ui, "new")
+            self.ui.until(READY)
+        return self.ui
+
+    def leave(self) -> None:
+        self.ui = None
+        self.programs.close()
+
+
 @pytest.fixture(scope="module")
-def running_ui(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Generator[Terminal]:
-    with attached(server, tmp_path_factory.mktemp("terminal")) as shown:
-        shown.until(READY, "Build", "Scripted")
-        yield shown
+def shown(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Generator[Shown]:
+    with ExitStack() as programs:
+        yield Shown(server, tmp_path_factory.mktemp("terminal"), programs)
 
 
 @pytest.fixture
-def ui(running_ui: Terminal, server: Server) -> Terminal:
-    """The UI at its first page, as no session were open; the project as it was."""
+def ui(shown: Shown, server: Server, request: pytest.FixtureRequest) -> Generator[Terminal]:
+    """The UI at its first page, as no session were open; the project as it was. After a failure it is started anew."""
     (server.directory / "calc.py").write_text(CODE)
-    if READY not in running_ui.screen():
-        command(running_ui, "new")
-        running_ui.until(READY)
-    return running_ui
+    failed = request.session.testsfailed
+    try:
+        yield shown.at_its_first_page()
+    except TimeoutError:
+        shown.leave()
+        raise
+    if request.session.testsfailed > failed:
+        shown.leave()
 
 
 def test_a_prompt_is_answered_with_its_title_and_its_tokens(ui: Terminal) -> None:
@@ -125,6 +157,7 @@ def test_several_questions_are_answered_by_choosing_several_and_by_free_text(ui:
     ui.until("1. Red", "3. Type your own answer")  # the question itself is in the prompt above
     ui.keys("Up")
     ui.keys("Enter")
+    taken(ui)
     ui.type("Ultramarine")
     ui.until("Ultramarine")
     ui.keys("Enter")

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from .clients import offline_environment, pinned
@@ -13,6 +13,7 @@ from .terminal import Terminal, terminal
 
 HELLO = "Hello from the scripted model."
 READY = "Ask anything"
+_NO_KEY = "^^"
 CODE = "def add(a, b):\n    return a + b\n"
 COLOUR = {
     "question": "Which colour?",
@@ -70,3 +71,14 @@ def command(ui: Terminal, name: str) -> None:
     ui.type(f"/{name}")
     ui.until(f"┃ /{name} ")  # the list of commands, which takes the Enter
     ui.keys("Enter")
+
+
+def taken(ui: Terminal) -> None:
+    """Waits until what is typed goes into the field that was opened: until then a letter is a key of the dialog."""
+    for _ in range(60):
+        ui.type(_NO_KEY)
+        with suppress(TimeoutError):
+            ui.until(_NO_KEY, within_s=1)
+            break
+    ui.keys("C-u")
+    ui.until(gone=[_NO_KEY])
