@@ -56,9 +56,9 @@ def load(source: Source) -> None:
         if wire_of(source) == "responses":
             _build_responses()
     elif wire_of(source) == "messages":
-        importlib.import_module("pydantic_ai.models.anthropic")
+        importlib.import_module("mimocode.llm.anthropic_models")
     elif wire_of(source) == "google":
-        importlib.import_module("pydantic_ai.models.google")
+        importlib.import_module("mimocode.llm.google_models")
 
 
 @cache
@@ -205,14 +205,14 @@ def _profile(source: Source) -> "Callable[[str], ModelProfile | None] | None":
 
 
 def _anthropic(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], Speaker]":
-    from anthropic import AsyncAnthropic
-    from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    from .anthropic_models import Client, Messages
 
     key = source.key or "no-key"
     # Anthropic takes the key either way; servers that only resemble it know this header.
     also = {} if source.wants_key else {"x-api-key": key}
-    client = AsyncAnthropic(
+    client = Client(
         api_key=key,
         base_url=_without(source.url, ("/v1",))[0],
         http_client=http,
@@ -220,14 +220,15 @@ def _anthropic(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], S
         default_headers={**also, **source.settings.options.headers},
     )
     provider = AnthropicProvider(anthropic_client=client)
-    return lambda name: AnthropicModel(name, provider=provider)
+    return lambda name: Messages(name, provider=provider)
 
 
 def _google(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], Speaker]":
     from google.genai.client import Client
     from google.genai.types import HttpOptions
-    from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google import GoogleProvider
+
+    from .google_models import Contents
 
     url, version = _without(source.url, ("/v1beta", "/v1alpha", "/v1"))
     options = HttpOptions(
@@ -237,7 +238,7 @@ def _google(source: Source, http: "httpx2.AsyncClient") -> "Callable[[str], Spea
         httpx_async_client=http,
     )
     provider = GoogleProvider(client=Client(vertexai=False, api_key=source.key or "no-key", http_options=options))
-    return lambda name: GoogleModel(name, provider=provider)
+    return lambda name: Contents(name, provider=provider)
 
 
 def _without(url: str, versions: Sequence[str]) -> tuple[str, str]:
