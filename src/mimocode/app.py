@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from mimocode import ids
-from mimocode.bus.local import Bus, Published, Subscription
+from mimocode.bus.local import Bus, Form, Published, Subscription
 from mimocode.config import instructions, project, settings
 from mimocode.config.instructions import Gathered
 from mimocode.config.load import Config, load
@@ -31,7 +31,7 @@ from mimocode.session.sessions import Sessions
 from mimocode.session.stalls import Stalls
 from mimocode.session.streams import Streams
 from mimocode.session.title import Titles
-from mimocode.session.turns import SystemClock, Turns
+from mimocode.session.turns import Nobody, SystemClock, Turns
 from mimocode.snapshot.stores import Stores
 from mimocode.store import crash, migrations
 from mimocode.store.queries import Queries
@@ -40,7 +40,7 @@ from mimocode.tools.output import Spill
 from mimocode.tools.registry import toolbox
 from mimocode.turn import compact
 from mimocode.turn.compact import Window
-from mimocode.turn.ports import Clock
+from mimocode.turn.ports import Clock, ToolSpec
 from mimocode.wire.event import ServerHeartbeat
 from mimocode.wire.provider import Model
 from mimocode.wire.session import Project, ProjectTime
@@ -192,13 +192,23 @@ class App:
     reverting: Reverting
 
     async def subscribe(
-        self, directory: str | None, after: int | None = None, *, listener: str | None = None
+        self,
+        directory: str | None,
+        after: int | None = None,
+        *,
+        listener: str | None = None,
+        form: Form | None = None,
     ) -> Subscription:
         """The events of a directory, or of all (None): from now on, or what was missed after a write, and then on.
 
-        `listener` names a client that names no write; see `Streams.begin`.
+        `listener` names a client that names no write; see `Streams.begin`. `form` is as in `Bus.subscribe`.
         """
-        return await self.streams.begin(directory, after, listener=listener)
+        return await self.streams.begin(directory, after, listener=listener, form=form)
+
+    async def tools(self, directory: str) -> list[ToolSpec]:
+        """What models of this directory are told of, rules aside. Raises `ConfigError`."""
+        instance = await self.directories.get(directory)
+        return [tool.spec for tool in instance.tools(human=Nobody(), todos=self.sessions).values()]
 
     async def warm(self, directory: str) -> None:
         """Loads what the first prompt in this directory will need, so that it need not wait for it."""

@@ -84,6 +84,12 @@ TURNS = [
     Behaviour("message.get", "one message with its parts; 404 for an unknown one"),
     Behaviour("turn.summarize", "POST summarize answers true; the session then has a summary, and tells of it"),
     Behaviour("message.remove", "a message, or a part of it, is removed, and its event told"),
+    Behaviour("part.update", "PATCH puts a part in its place, or adds it, and tells it; 400 where the ids differ"),
+    Behaviour(
+        "part.update.nowhere",
+        "a part of a message that is not there is answered 200, and seen nowhere",
+        ours="404: it would be lost",
+    ),
     Behaviour("message.ids", "message and part ids rise with time"),
 ]
 
@@ -199,6 +205,17 @@ CATALOG = [
     Behaviour("command.list", "init is built in"),
     Behaviour("path.get", "home, state, config, worktree and directory"),
     Behaviour("project.current", "a repository's project is named by its first commit; worktree is its root"),
+    Behaviour(
+        "project.update",
+        "PATCH /project/{id} changes name, icon and commands, keeps what it does not name, and tells project.updated; "
+        "404 ProjectNotFoundError",
+        ours="GET /project/current tells it at once; opencode's goes on with what it had read",
+    ),
+    Behaviour(
+        "tools.list",
+        "the tools' names, and each with its description and schema; 400 without provider and model",
+        ours="its own tools: `invalid`, `task`, `websearch` and `skill` are not among them",
+    ),
     Behaviour("health", "GET /global/health says healthy and the version"),
     Behaviour("boot.rest", "what a terminal asks at boot beside these is answered in its documented shape"),
 ]
@@ -290,6 +307,16 @@ SECOND = [
     Behaviour("api.fs.outside", "500 for a path that leads out of the project", ours="400 InvalidRequestError"),
     Behaviour("api.session", "a session of /session is one of /api/session too, in other words"),
     Behaviour("api.session.unknown", "404 SessionNotFoundError"),
+    Behaviour(
+        "api.permission.saved",
+        "lists what its own engine saved, which is not what `always` allowed; DELETE answers 204, also for none",
+        ours="what was allowed for good, in a project or in all; removed, it is asked for again",
+    ),
+    Behaviour(
+        "api.event",
+        "events of all directories with `data` and `location`, stored ones with `durable`; beats are comments",
+        ours="pieces of text too; frames of stored events have an `id:` line, to resume by, as those of /event",
+    ),
     Behaviour("api.asks", "a question is listed and answered by session, with 204"),
     Behaviour("api.query", "400 InvalidRequestError names a missing query"),
     Behaviour("api.health", "GET /api/health says healthy"),

@@ -106,4 +106,6 @@ def _example(schema: Mapping[str, Any], known: Mapping[str, str], name: str = ""
         case "boolean":
             return False
         case _:
-            return known.get(name, schema.get("pattern", "nothing").removeprefix("^"))
+            prefix = schema.get("pattern", "").removeprefix("^").removesuffix("_")
+            found = known.get(name, "nothing")
+            return found if found.startswith(prefix) else f"{prefix}_{TOKEN}"

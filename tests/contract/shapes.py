@@ -88,6 +88,12 @@ def event_faults(event: dict[str, Any]) -> list[str]:
     return faults_of({"$ref": reference}, event) if reference else [f"opencode has no event {event['type']}"]
 
 
+def second_event_faults(event: dict[str, Any]) -> list[str]:
+    """What is wrong with an event of `/api/event`."""
+    reference = _event_schemas("V2Event").get(event["type"])
+    return faults_of({"$ref": reference}, event) if reference else [f"opencode has no event {event['type']}"]
+
+
 def pinned_version() -> str:
     return json.loads((CONTRACT / "PINNED.json").read_text())["version"]
 
@@ -108,10 +114,10 @@ def _validator(schema: str) -> _Validator:
 
 
 @functools.cache
-def _event_schemas() -> dict[str, str]:
+def _event_schemas(generation: str = "Event") -> dict[str, str]:
     """The schema of each event, by its type."""
     schemas = document()["components"]["schemas"]
-    names = [choice["$ref"].rpartition("/")[2] for choice in schemas["Event"]["anyOf"]]
+    names = [choice["$ref"].rpartition("/")[2] for choice in schemas[generation]["anyOf"]]
     return {schemas[name]["properties"]["type"]["enum"][0]: f"#/components/schemas/{name}" for name in names}
 
 

@@ -52,6 +52,19 @@ async def test_init_is_a_command(talk: Talk) -> None:
     assert commands["init"]["template"]
 
 
+@proves("tools.list")
+async def test_tools_are_listed_as_models_are_told_of_them(talk: Talk) -> None:
+    names = await talk.call("GET", "/experimental/tool/ids")
+    tools = await talk.call("GET", "/experimental/tool", query={"provider": "lab", "model": "scripted"})
+
+    shared = {"question", "bash", "read", "glob", "grep", "edit", "write", "webfetch", "todowrite"}
+    assert shared <= {tool["id"] for tool in tools} <= set(names)
+    assert all(tool["description"] and tool["parameters"]["type"] == "object" for tool in tools)
+    assert ("invalid" in names) is talk.with_peer
+    refused = await talk.call("GET", "/experimental/tool", status=400)
+    assert (refused["data"]["kind"], '["provider"]' in refused["data"]["message"]) == ("Query", True)
+
+
 @proves("path.get")
 async def test_places_are_named(talk: Talk) -> None:
     places = await talk.call("GET", "/path")

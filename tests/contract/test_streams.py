@@ -1,11 +1,14 @@
 """Event streams: headers, frames, what comes first and what comes by itself."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 from tests.contract.behaviours import proves
-from tests.contract.talk import Talk
+from tests.contract.shapes import second_event_faults
+from tests.contract.talk import Talk, worded
 
 
 async def first_lines(talk: Talk, path: str, count: int) -> tuple[dict[str, str], list[str]]:
@@ -23,7 +26,7 @@ async def first_lines(talk: Talk, path: str, count: int) -> tuple[dict[str, str]
     raise AssertionError
 
 
-@pytest.mark.parametrize("path", ["/event", "/global/event"])
+@pytest.mark.parametrize("path", ["/event", "/global/event", "/api/event"])
 @proves("stream.headers", "stream.connected")
 async def test_a_stream_says_at_once_that_it_is_connected_and_may_not_be_held_back(talk: Talk, path: str) -> None:
     headers, lines = await first_lines(talk, path, 3)
@@ -81,3 +84,32 @@ async def test_the_global_stream_tells_where_each_event_happened(talk: Talk) -> 
     assert set(heard.wrappers[0]) == {"payload"}
     twins = [frame for frame in heard.wrappers if frame["payload"]["type"] == "sync"]
     assert bool(twins) is talk.with_peer
+
+
+@proves("api.event")
+async def test_the_second_generations_stream_tells_all_of_a_turn_in_its_own_words(talk: Talk) -> None:
+    session = await talk.session()
+    told: list[dict[str, Any]] = []
+    names: set[str] = set()
+    with anyio.fail_after(60):
+        async with talk.client.stream("GET", "/api/event", timeout=None) as response:
+            async for line in response.aiter_lines():
+                name, _, value = line.partition(":")
+                names.add(name)
+                if name != "data":
+                    continue
+                told.append(json.loads(value))
+                if len(told) == 1:
+                    await talk.call("POST", f"/session/{session}/prompt_async", body=worded("say hello"), status=204)
+                if told[-1]["type"] == "session.idle" and told[-1]["data"]["sessionID"] == session:
+                    break
+
+    assert [f"{event}: {fault}" for event in told for fault in second_event_faults(event)] == []
+    assert set(told[0]) == {"id", "type", "data"}
+    deltas = [event for event in told if event["type"] == "message.part.delta"]
+    assert bool(deltas) is not talk.with_peer
+    assert not any("durable" in event for event in deltas)
+    messages = [event for event in told if event["type"] == "message.updated"]
+    assert {event["location"]["directory"] for event in messages} == {str(talk.directory)}
+    assert {event["durable"]["aggregateID"] for event in messages} == {session}
+    assert ("id" in names) is not talk.with_peer

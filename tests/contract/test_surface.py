@@ -12,7 +12,7 @@ from tests.contract.talk import Talk
 
 from mimocode.server.absent import ABSENT
 
-STREAMS = {"GET /event", "GET /global/event", "GET /tui/control/next"}
+STREAMS = {"GET /api/event", "GET /event", "GET /global/event", "GET /tui/control/next"}
 """Answers without an end."""
 
 ALTERED = {
@@ -86,7 +86,7 @@ def _faults_of_refusal(request: Request, answer: httpx.Response) -> list[str]:
         return ["501 is for what is listed as not there"]
     # Of what works only that is refused which is about something that is not there, or a patch of no sense.
     missing = answer.status_code == 404 and any(
-        name in request.template for name in ("{messageID}", "{requestID}", "{permissionID}")
+        name in request.template for name in ("{messageID}", "{requestID}", "{permissionID}", "{projectID}")
     )
     return [] if absent or missing or str(request) == "POST /vcs/apply" else ["refused"]
 

@@ -4,12 +4,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
+from typing import Literal
 
 import anyio
 
 from mimocode import ids
 from mimocode.turn.ports import Place
-from mimocode.wire.event import Body, Event, GlobalEvent, InstanceDisposed
+from mimocode.wire.event import Body, Durable, Event, GlobalEvent, InstanceDisposed, SecondEvent, SecondPlace
 
 from .halftold import HalfTold
 
@@ -20,6 +21,9 @@ OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
 
 _MARKS = 120
+
+Form = Literal["plain", "wrapped", "second"]
+"""How events are spelled: for `/event`, `/global/event`, `/api/event`."""
 
 Pages = Callable[[], Awaitable[Sequence["Published"] | None]]
 """What a subscriber has missed, page by page; None when there is no more."""
@@ -53,7 +57,21 @@ class Published:
         )
         return self._frame(wrapper)
 
-    def _frame(self, told: Event | GlobalEvent) -> bytes:
+    @cached_property
+    def second(self) -> bytes:
+        """The frame for `/api/event`."""
+        place, session_id = self.place, getattr(self.body, "sessionID", None)
+        durable = None if self.seq is None or session_id is None else Durable(aggregateID=session_id, seq=self.seq)
+        told = SecondEvent(
+            id=self.event.id,
+            type=self.event.type,
+            durable=durable,
+            location=SecondPlace(directory=place.directory) if place else None,
+            data=self.body,
+        )
+        return self._frame(told)
+
+    def _frame(self, told: Event | GlobalEvent | SecondEvent) -> bytes:
         # The id comes last: who is cut off before it has not got the event, and asks for it again.
         end = b"\n\n" if self.seq is None else b"\nid: %d\n\n" % self.seq
         return b"data: " + told.encode() + end
@@ -65,9 +83,10 @@ class Subscription:
     It has what is told after the write `since`. What was told up to it is for `begin` or `resume` to put before.
     """
 
-    def __init__(self, bus: "Bus", directory: str | None, since: int) -> None:
+    def __init__(self, bus: "Bus", directory: str | None, since: int, form: Form) -> None:
         self._bus = bus
         self._directory = directory
+        self._form: Form = form
         self.since = since
         self._frames: deque[bytes] = deque()
         self._first: Sequence[bytes] = ()
@@ -89,6 +108,8 @@ class Subscription:
         return self._directory
 
     def wants(self, published: Published) -> bool:
+        if self._form == "second" and isinstance(published.body, InstanceDisposed):
+            return False  # it has no such event
         return self._directory is None or published.place is None or published.place.directory == self._directory
 
     def offer(self, published: Published) -> None:
@@ -104,7 +125,13 @@ class Subscription:
             self.end()
 
     def _frame(self, published: Published) -> bytes:
-        return published.wrapped if self._directory is None else published.plain
+        match self._form:
+            case "plain":
+                return published.plain
+            case "wrapped":
+                return published.wrapped
+            case "second":
+                return published.second
 
     def begin(self, first: Sequence[Published]) -> None:
         """Puts `first` before all else. Call it before `take`."""
@@ -192,12 +219,13 @@ class Bus:
         """By session, the oldest first."""
         self._caught_up: anyio.Event | None = None
 
-    def subscribe(self, directory: str | None) -> Subscription:
-        """A queue of the events of one directory, or of all (None, wrapped for `/global/event`), from now on.
+    def subscribe(self, directory: str | None, form: Form | None = None) -> Subscription:
+        """A queue of the events of one directory, or of all (None), from now on.
 
+        They are spelled as `/event` does (plain), or for all directories as `/global/event` does, unless `form` says.
         What comes before may be looked for while the queue fills: its `since` is the seam.
         """
-        subscription = Subscription(self, directory, self._seq)
+        subscription = Subscription(self, directory, self._seq, form or ("wrapped" if directory is None else "plain"))
         self._subscriptions.add(subscription)
         return subscription
 

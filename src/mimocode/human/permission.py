@@ -1,16 +1,19 @@
 """Permissions: rules first, then what a human allowed for good, then the human."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, astuple
 from typing import Protocol
 
 from mimocode import ids
 from mimocode.errors import Rejected, ToolFailed
 from mimocode.store.queries import Queries
-from mimocode.store.rows import Op, Put
+from mimocode.store.rows import Approval, Op, Put, Remove
 from mimocode.turn import rules
 from mimocode.turn.ports import Call, Need, Place
 from mimocode.wire import event
 from mimocode.wire.ask import PermissionReply, PermissionRequest, QuestionInfo, QuestionRequest, Rule, ToolCallRef
+from mimocode.wire.v2 import PermissionSaved
 
 from .asks import Asks
 
@@ -110,6 +113,20 @@ class Permissions:
         ]
         await self._ledger.put(Place(session.directory, session.projectID), also=approvals, durable=True)
 
+    async def saved(self, project_id: str | None = None) -> list[PermissionSaved]:
+        """What was allowed for good in a project, or in all, the oldest first."""
+        return [
+            PermissionSaved(id=_id_of(one), projectID=one.project_id, action=one.permission, resource=one.pattern)
+            for one in await self._queries.all_approvals(project_id)
+        ]
+
+    async def forget(self, saved_id: str) -> None:
+        """From now on it is asked for again. Nothing happens for an id that is not there."""
+        for one in await self._queries.all_approvals():
+            if _id_of(one) == saved_id:
+                taken_back = Remove("approval", asdict(one))
+                await self._ledger.put(Place("", one.project_id), also=[taken_back], durable=True)
+
     async def _agent_of(self, request: PermissionRequest) -> str | None:
         """Who asks: what is allowed to one agent for good is not allowed to another."""
         message = request.tool and await self._queries.message(request.sessionID, request.tool.messageID)
@@ -126,6 +143,11 @@ class Permissions:
             if _covered(request.permission, request.patterns, approved):
                 allowed.append(request)
         await self._asks.release(session_id, allowed)
+
+
+def _id_of(one: Approval) -> str:
+    """The same for the same approval, for ever: it has no other."""
+    return "psv_" + hashlib.sha256("\0".join(astuple(one)).encode()).hexdigest()[:26]
 
 
 def _covered(permission: str, patterns: Sequence[str], approved: Sequence[Rule]) -> bool:

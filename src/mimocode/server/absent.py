@@ -14,10 +14,8 @@ _CONSOLE = "No organisation's console is connected to this server."
 _REVERT = "Reverting has one generation here: use POST /session/{sessionID}/revert and /unrevert."
 _UPGRADE = "The server does not upgrade itself. Install another release and start it again."
 _SESSION = "Sessions have one generation here: use /session/{sessionID} and its message, summarize and prompt_async."
-_STREAM = "Events have one generation here: read them from /event or /global/event."
-_SAVED = "What was allowed for good cannot be listed or taken back over HTTP yet."
+_STREAM = "Events have one generation here: read them from /event, /global/event or /api/event."
 _ASK = "Permissions are asked for by tools, not by clients."
-_TOOLS = "The tools cannot be listed yet."
 
 ABSENT: dict[str, str] = {
     "PUT /auth/{providerID}": _KEYS,
@@ -27,8 +25,6 @@ ABSENT: dict[str, str] = {
     "POST /global/upgrade": _UPGRADE,
     "PATCH /config": _CONFIG,
     "POST /experimental/console/switch": _CONSOLE,
-    "GET /experimental/tool": _TOOLS,
-    "GET /experimental/tool/ids": _TOOLS,
     "POST /experimental/worktree": _WORKTREE,
     "DELETE /experimental/worktree": _WORKTREE,
     "POST /experimental/worktree/reset": _WORKTREE,
@@ -41,7 +37,6 @@ ABSENT: dict[str, str] = {
     "POST /mcp/{name}/connect": _MCP,
     "POST /mcp/{name}/disconnect": _MCP,
     "POST /project/git/init": "Repositories are not made over HTTP. Run `git init` in the directory.",
-    "PATCH /project/{projectID}": "Projects cannot be renamed yet.",
     "POST /experimental/project/{projectID}/copy/generate-name": _WORKTREE,
     "POST /experimental/project/{projectID}/copy": _WORKTREE,
     "DELETE /experimental/project/{projectID}/copy": _WORKTREE,
@@ -54,7 +49,6 @@ ABSENT: dict[str, str] = {
     "GET /pty/{ptyID}/connect": _PTY,
     "POST /provider/{providerID}/oauth/authorize": _KEYS,
     "POST /provider/{providerID}/oauth/callback": _KEYS,
-    "PATCH /session/{sessionID}/message/{messageID}/part/{partID}": "Parts cannot be changed. Remove one with DELETE.",
     "POST /sync/start": _SYNC,
     "POST /sync/replay": _SYNC,
     "POST /sync/steal": _SYNC,
@@ -81,10 +75,7 @@ ABSENT: dict[str, str] = {
     "POST /api/integration/attempt/{attemptID}/complete": _KEYS,
     "PATCH /api/credential/{credentialID}": _KEYS,
     "DELETE /api/credential/{credentialID}": _KEYS,
-    "GET /api/permission/saved": _SAVED,
-    "DELETE /api/permission/saved/{id}": _SAVED,
     "POST /api/session/{sessionID}/permission": _ASK,
-    "GET /api/event": _STREAM,
     "POST /api/pty": _PTY,
     "GET /api/pty/{ptyID}": _PTY,
     "PUT /api/pty/{ptyID}": _PTY,

@@ -25,7 +25,12 @@ STATUS: Mapping[type[MimoError], int] = {
     NotApplied: 400,
 }
 
-_TAGGED = {"question": "QuestionNotFoundError", "permission": "PermissionNotFoundError"}
+_TAGGED = {
+    "question": ("QuestionNotFoundError", "requestID"),
+    "permission": ("PermissionNotFoundError", "requestID"),
+    "project": ("ProjectNotFoundError", "projectID"),
+}
+"""What is not there, where an error has a tag: the tag, and the field that names it."""
 
 _NAMES: Mapping[type[MimoError], str] = {
     Conflict: "ConflictError",
@@ -47,7 +52,8 @@ def body_of(error: MimoError) -> dict[str, Any]:
     """The JSON of an error. `message` says what was wrong and how to mend it."""
     match error:
         case NotFound() if error.kind in _TAGGED:
-            return {"_tag": _TAGGED[error.kind], "requestID": error.id, "message": str(error)}
+            tag, field = _TAGGED[error.kind]
+            return {"_tag": tag, field: error.id, "message": str(error)}
         case NotFound():
             return {"name": "NotFoundError", "data": {"message": str(error)}}
         case SessionBusy():

@@ -40,6 +40,7 @@ from .routes import (
     revert,
     session,
     share,
+    tool,
     tui,
     vcs,
 )
@@ -58,6 +59,7 @@ ROUTES = (
     instance,
     file,
     vcs,
+    tool,
     tui,
     empty,
     api_catalog,
@@ -92,7 +94,11 @@ def _api() -> FastAPI:
     )  # fmt: skip
     for blocked in (*blocking.ROUTES, init.INIT):
         api.router.routes.append(Route(blocked.path, _Raw(blocked), methods=["POST"]))
-    for path, stream in (("/event", event.of_directory), ("/global/event", event.of_all)):
+    for path, stream in (
+        ("/event", event.of_directory),
+        ("/global/event", event.of_all),
+        ("/api/event", event.of_all_second),
+    ):
         streamed = Route(path, _Raw(stream))
         streamed.methods = {"GET"}  # and no HEAD, whose answer would never end
         api.router.routes.append(streamed)

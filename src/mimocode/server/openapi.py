@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from mimocode import __version__
 from mimocode.wire.base import Wire
-from mimocode.wire.event import Event, GlobalEvent
+from mimocode.wire.event import Event, GlobalEvent, SecondEvent
 
 from .routes import blocking, init
 
@@ -26,6 +26,7 @@ _HEADERS = {
 _STREAMS = {
     "/event": ("event.subscribe", "The events of one directory.", Event),
     "/global/event": ("global.event", "The events of all directories, each with where it happened.", GlobalEvent),
+    "/api/event": ("v2.event.subscribe", "The same in the second generation's words.", SecondEvent),
 }
 
 
@@ -47,7 +48,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def _add_schemas(schemas: dict[str, Any]) -> None:
-    kinds: list[type[Wire]] = [Event, GlobalEvent]
+    kinds: list[type[Wire]] = [Event, GlobalEvent, SecondEvent]
     for route in _BLOCKING:
         kinds += [kind for kind in (route.body, route.answer) if issubclass(kind, Wire)]
     _, defined = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REFS)
@@ -90,7 +91,7 @@ def _stream(operation: str, summary: str, event: type[Wire]) -> dict[str, Any]:
         "tags": ["event"],
         "operationId": operation,
         "summary": summary,
-        "description": "Each frame is `data: {event}`. First `server.connected`, then `server.heartbeat` every 10 s.",
+        "description": "Each frame is `data: {event}`. First `server.connected`, then a heartbeat every 10 s.",
         "responses": {
             "200": {"description": "the stream", "content": {"text/event-stream": {"schema": _schema(event)}}}
         },

@@ -263,6 +263,12 @@ class Runner:
             self._must_be_idle(session_id)
             await self._sessions.remove_part(session_id, message_id, part_id)
 
+    async def change_part(self, part: Part) -> Part:
+        """Raises as `remove_message` does."""
+        async with self._admission(part.sessionID):
+            self._must_be_idle(part.sessionID)
+            return await self._sessions.change_part(part)
+
     def _must_be_idle(self, session_id: str) -> None:
         if self._lanes.get(session_id) is not None:
             raise SessionBusy(session_id)

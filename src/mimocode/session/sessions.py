@@ -18,15 +18,33 @@ from mimocode.wire import event
 from mimocode.wire.ask import Rule
 from mimocode.wire.base import JsonObject, Wire
 from mimocode.wire.message import AssistantMessage, WithParts
-from mimocode.wire.part import CacheTokens, Tokens
-from mimocode.wire.session import Project, Session, SessionModel, SessionStatus, SessionTime, Todo
+from mimocode.wire.part import CacheTokens, Part, Tokens
+from mimocode.wire.session import (
+    Project,
+    ProjectCommands,
+    ProjectIcon,
+    Session,
+    SessionModel,
+    SessionStatus,
+    SessionTime,
+    Todo,
+)
 
 from . import fork
 from .instance import Instance, Instances
 from .journal import Journal, ops_of
 from .words import ADJECTIVES, NOUNS
 
-__all__ = ["Page", "SessionFilter", "SessionInput", "SessionPatch", "Sessions", "has_default_title", "place_of"]
+__all__ = [
+    "Page",
+    "ProjectPatch",
+    "SessionFilter",
+    "SessionInput",
+    "SessionPatch",
+    "Sessions",
+    "has_default_title",
+    "place_of",
+]
 
 
 class SessionInput(Wire):
@@ -51,6 +69,14 @@ class SessionPatch(Wire):
     metadata: JsonObject | None = None
     permission: list[Rule] | None = None
     time: ArchivedInput | None = None
+
+
+class ProjectPatch(Wire):
+    """Body of ``PATCH /project/{id}``."""
+
+    name: str | None = None
+    icon: ProjectIcon | None = None
+    commands: ProjectCommands | None = None
 
 
 NEW = "New session - "
@@ -194,6 +220,25 @@ class Sessions:
         """Those that have had a session."""
         return await self._queries.projects()
 
+    async def project_of(self, instance: Instance) -> Project:
+        """The project of a directory, as it is known now."""
+        return await self._queries.project(instance.project.id) or instance.project
+
+    async def change_project(self, project_id: str, patch: ProjectPatch, here: Instance) -> Project:
+        """What the patch names is changed; `here` may be of a project that had no session yet. Raises `NotFound`."""
+        async with self._locked(project_id):
+            known = await self._queries.project(project_id)
+            if known is None and here.project.id == project_id:
+                known = here.project
+            if known is None:
+                raise NotFound("project", project_id)
+            given = {name: getattr(patch, name) for name in ProjectPatch.model_fields}
+            changed = known.but(**{name: value for name, value in given.items() if value is not None})
+            changed = changed.but(time=changed.time.but(updated=max(ids.now_ms(), known.time.updated)))
+            told = event.ProjectUpdated.model_construct(**dict(changed))
+            await self._journal.put(Place(changed.worktree, changed.id), told, durable=True)
+            return changed
+
     # ── messages ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def messages(self, session_id: str, page: Page | None = None) -> "list[WithParts]":
@@ -224,6 +269,14 @@ class Sessions:
             raise NotFound("part", part_id)
         told = event.PartRemoved(sessionID=session_id, messageID=message_id, partID=part_id)
         await self._journal.put(place_of(session), told, durable=True)
+
+    async def change_part(self, part: Part) -> Part:
+        """Stores it in its message, in the place of the one with its id or as a new one. Raises `NotFound`."""
+        session = await self.get(part.sessionID)
+        await self.message(part.sessionID, part.messageID)
+        told = event.PartUpdated(sessionID=part.sessionID, part=part, time=ids.now_ms())
+        await self._journal.put(place_of(session), told, durable=True)
+        return part
 
     # ── what turns touch ─────────────────────────────────────────────────────────────────────────────────
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import anyio
 
 from mimocode import ids
-from mimocode.bus.local import Bus, Published, Subscription
+from mimocode.bus.local import Bus, Form, Published, Subscription
 from mimocode.errors import Unavailable
 from mimocode.store import missed
 from mimocode.store.numbers import AHEAD
@@ -80,7 +80,12 @@ class Streams:
         self._returning = Returning(bus, skipped)
 
     async def begin(
-        self, directory: str | None, after: int | None = None, *, listener: str | None = None
+        self,
+        directory: str | None,
+        after: int | None = None,
+        *,
+        listener: str | None = None,
+        form: Form | None = None,
     ) -> Subscription:
         """The events of a directory, or of all (None), from now on, or all that changed after a write.
 
@@ -92,7 +97,7 @@ class Streams:
         told all of these, from where it left. See `returning`.
         An `after` that this database has not reached counts as 0: it is another database's, or was lost with the power.
         """
-        subscription = self._bus.subscribe(directory)
+        subscription = self._bus.subscribe(directory, form)
         if after is None:
             since = None if listener is None else self._returning.since(listener)
             with ExitStack() as failed:

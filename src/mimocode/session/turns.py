@@ -52,7 +52,7 @@ class Turns:
 
     def reader(self, instance: Instance) -> Tool:
         """The tool that turns an attached file into text: the human attached it, so nobody is asked."""
-        return instance.tools(human=_Nobody(), todos=self._sessions)["read"]
+        return instance.tools(human=Nobody(), todos=self._sessions)["read"]
 
     def rules_of(self, wanted: PromptInput) -> Sequence[Rule]:
         """The rules that a prompt's `tools` adds to its session."""
@@ -111,7 +111,7 @@ class Turns:
             journal=self._journal,
             models=_NoModels(),
             toolbox={},
-            human=_Nobody(),
+            human=Nobody(),
             account=self._sessions,
             clock=self._clock,
         )
@@ -199,7 +199,7 @@ class Turns:
                 await pen.keep(*(pen.part(part) for part in marked))
 
 
-class _Nobody:
+class Nobody:
     """Fulfils `Human` where nobody is asked."""
 
     async def question(self, call: Call, questions: Sequence[QuestionInfo]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from mimocode.wire.message import MESSAGE, Message, WithParts
 from mimocode.wire.part import PART, Part
 from mimocode.wire.session import Project, Session, Todo
 
-from .rows import AskRow, Page, SessionFilter, TurnRow, Value
+from .rows import Approval, AskRow, Page, SessionFilter, TurnRow, Value
 from .sqlite import SqliteFile
 
 _TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo])
@@ -162,6 +162,15 @@ class Queries:
             (project_id, agent),
         )
         return [Rule(permission=row["permission"], pattern=row["pattern"], action="allow") for row in rows]
+
+    async def all_approvals(self, project_id: str | None = None) -> list[Approval]:
+        """Those of a project, or of all, the oldest first."""
+        rows = await self._file.rows(
+            "SELECT project_id, agent, permission, pattern FROM approval WHERE ? IS NULL OR project_id = ?"
+            " ORDER BY created, project_id, agent, permission, pattern",
+            (project_id, project_id),
+        )
+        return [Approval(**row) for row in rows]
 
 
 _MOST_NAMED = 200

@@ -46,6 +46,16 @@ ONCE: Mapping[Table, frozenset[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """What a human allowed an agent in a project for good; the fields are its key."""
+
+    project_id: str
+    agent: str
+    permission: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """Inserts a row or replaces its columns. `seq` (and a new message's `born`) are filled in by the store."""
 

@@ -254,3 +254,25 @@ class GlobalEvent(Wire):
     directory: str | None = None
     project: str | None = None
     payload: Event
+
+
+class Durable(Wire):
+    """`seq` rises with each stored event, whatever it is about; there are gaps."""
+
+    aggregateID: str
+    seq: int
+    version: int = 1
+
+
+class SecondPlace(Wire):
+    directory: str
+
+
+class SecondEvent(Wire):
+    """The same event on `/api/event`; connected has neither `durable`, which what is stored has, nor `location`."""
+
+    id: str
+    type: str
+    durable: Durable | None = None
+    location: SecondPlace | None = None
+    data: Any

@@ -101,10 +101,26 @@ class ProjectTime(Wire):
     initialized: int | None = None
 
 
+class ProjectIcon(Wire):
+    """How a client draws a project: a picture's address, one that replaces it, a colour."""
+
+    url: str | None = None
+    override: str | None = None
+    color: str | None = None
+
+
+class ProjectCommands(Wire):
+    """What is run in a new worktree of the project."""
+
+    start: str | None = None
+
+
 class Project(Wire):
     id: str
     worktree: str
     vcs: Literal["git"] | None = None
     name: str | None = None
+    icon: ProjectIcon | None = None
+    commands: ProjectCommands | None = None
     time: ProjectTime
     sandboxes: list[str] = []

@@ -45,6 +45,15 @@ class Request(Wire):
     body: JsonObject = {}
 
 
+class PermissionSaved(Wire):
+    """What a human allowed for good: this to all agents of a kind in a project."""
+
+    id: str
+    projectID: str
+    action: str
+    resource: str
+
+
 class PermissionRule(Wire):
     action: str
     resource: str

@@ -20,6 +20,7 @@ from mimocode.wire.v2 import (
     Located,
     ModelChoice,
     Permission2,
+    PermissionSaved,
     Question2,
     Session2,
     Session2Input,
@@ -202,6 +203,19 @@ async def _asked_questions(app: Services, session_id: str) -> list[QuestionReque
 async def _must_ask(app: Services, session_id: str, ask_id: str) -> None:
     if all(one.id != ask_id for one in await _asked_questions(app, session_id)):
         raise NotFound("question", ask_id, f"Question request not found: {ask_id}")
+
+
+@router.get("/permission/saved", operation_id="v2.permission.saved.list", response_model=Data[list[PermissionSaved]])
+async def saved(app: Services, project: Annotated[str | None, Query(alias="projectID")] = None) -> JsonResponse:
+    """What was allowed for good, in a project or in all, the oldest first."""
+    return reply(Data(data=await app.permissions.saved(project)))
+
+
+@router.delete("/permission/saved/{id}", operation_id="v2.permission.saved.remove", status_code=204)
+async def forget(app: Services, saved_id: Annotated[str, Path(alias="id")]) -> Response:
+    """From now on it is asked for again."""
+    await app.permissions.forget(saved_id)
+    return Response(status_code=204)
 
 
 # ── the same things in this generation's words ───────────────────────────────────────────────────────────

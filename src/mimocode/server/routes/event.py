@@ -1,4 +1,6 @@
-"""Streams of events: `/event` of one directory, `/global/event` of all. `Last-Event-ID` or `?after=` resumes one.
+"""Streams of events: `/event` of one directory, `/global/event` and `/api/event` of all.
+
+`Last-Event-ID` or `?after=` resumes one.
 
 Each beats every ten seconds with an event, as the peer's do, and with comments in between where answers beat more
 often: for the same reasons, read when the stream begins.
@@ -11,11 +13,13 @@ from fastapi import Request
 from mimocode.app import App
 from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import Receive, Scope, Send
+from mimocode.bus.local import Form
 from mimocode.errors import Invalid, MimoError
 from mimocode.server import deps, errors, heartbeat
 from mimocode.server.limits import caller_of
 
 _HEARTBEAT_S = 10.0
+_BEAT = b": heartbeat\n\n"
 _ID = re.compile(r"[0-9]{1,19}")
 
 
@@ -35,24 +39,29 @@ async def of_all(scope: Scope, receive: Receive, send: Send) -> None:
     await _stream(scope, receive, send, None)
 
 
-async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | None) -> None:
+async def of_all_second(scope: Scope, receive: Receive, send: Send) -> None:
+    """`GET /api/event`: every directory's, in the second generation's words, whose beats are comments."""
+    await _stream(scope, receive, send, None, "second")
+
+
+async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | None, form: Form | None = None) -> None:
     try:
         with deps.held_in(scope).stream(caller_of(scope)):
-            await _streamed(scope, receive, send, directory)
+            await _streamed(scope, receive, send, directory, form)
     except MimoError as error:
         await errors.response_of(error)(scope, receive, send)
 
 
-async def _streamed(scope: Scope, receive: Receive, send: Send, directory: str | None) -> None:
+async def _streamed(scope: Scope, receive: Receive, send: Send, directory: str | None, form: Form | None) -> None:
     """Raises `MimoError` before anything is sent."""
     app: App = scope["app"].state.services
     request = Request(scope)
-    listener = None if directory else deps.listener_of(request)
-    source = await app.subscribe(directory, _after(request), listener=listener)
+    listener = None if directory or form else deps.listener_of(request)
+    source = await app.subscribe(directory, _after(request), listener=listener, form=form)
     silence_s = heartbeat.interval_s(Request(scope).headers, app.env)
     stream = EventStream(
         source,
-        heartbeat=lambda: app.heartbeat(wrapped=directory is None),
+        heartbeat=lambda: _BEAT if form else app.heartbeat(wrapped=directory is None),
         ticker=deps.the_ticker(scope),
         interval_s=_HEARTBEAT_S,
         comment_after_s=silence_s if silence_s < _HEARTBEAT_S else None,

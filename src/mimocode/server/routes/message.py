@@ -14,6 +14,7 @@ from mimocode.server.limits import caller_of
 from mimocode.server.waiting import TurnAnswer, place_of, repeat_of, waits
 from mimocode.session.sessions import Page
 from mimocode.wire.message import WithParts
+from mimocode.wire.part import Part
 from mimocode.wire.prompt import PromptInput
 
 PREFER = "`wait`: the answer, beating until it is there; `wait=N`: the answer, or 202 after N seconds (RFC 7240)"
@@ -95,6 +96,18 @@ async def delete_part(app: Services, session_id: SessionId, message_id: MessageI
     """Not while a turn runs: 409."""
     await app.runner.remove_part(session_id, message_id, part_id)
     return True
+
+
+@router.patch("/session/{sessionID}/message/{messageID}/part/{partID}", operation_id="part.update", response_model=Part)
+async def update_part(
+    app: Services, session_id: SessionId, message_id: MessageId, part_id: PartId, body: Part
+) -> JsonResponse:
+    """Puts the part in the place of the one with its id, or adds it. Not while a turn runs: 409."""
+    named = {"sessionID": session_id, "messageID": message_id, "id": part_id}
+    for name, expected in named.items():
+        if (given := getattr(body, name)) != expected:
+            raise Invalid(f'The path says {expected}, the part {given}. Send the same.\n  at ["{name}"]')
+    return reply(await app.runner.change_part(body))
 
 
 @router.post("/session/{sessionID}/prompt_async", operation_id="session.prompt_async", status_code=204)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from mimocode import WIRE_VERSION
 from mimocode.server.deps import Directory, JsonResponse, Services, reply
+from mimocode.session.sessions import ProjectPatch
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Project
 
@@ -49,7 +50,13 @@ async def projects(app: Services) -> JsonResponse:
 
 @router.get("/project/current", operation_id="project.current", response_model=Project)
 async def current(app: Services, here: Directory) -> JsonResponse:
-    return reply((await app.directories.get(here)).project)
+    return reply(await app.sessions.project_of(await app.directories.get(here)))
+
+
+@router.patch("/project/{projectID}", operation_id="project.update", response_model=Project)
+async def update(app: Services, here: Directory, projectID: str, body: ProjectPatch) -> JsonResponse:  # noqa: N803 - wire
+    """Its name, icon and start command; what the body leaves out stays."""
+    return reply(await app.sessions.change_project(projectID, body, await app.directories.get(here)))
 
 
 @router.get("/global/health", operation_id="global.health", response_model=Health, tags=["global"])
