@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from mimocode import ids
-from mimocode.bus.local import Bus, Form, Published, Subscription
+from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.config import instructions, project, settings
 from mimocode.config.instructions import Gathered
 from mimocode.config.load import Config, load
@@ -41,7 +41,7 @@ from mimocode.tools.registry import toolbox
 from mimocode.turn import compact
 from mimocode.turn.compact import Window
 from mimocode.turn.ports import Clock, ToolSpec
-from mimocode.wire.event import ServerHeartbeat
+from mimocode.wire.event import Form, ServerHeartbeat
 from mimocode.wire.provider import Model
 from mimocode.wire.session import Project, ProjectTime
 

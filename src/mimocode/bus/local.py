@@ -4,13 +4,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
-from typing import Literal
 
 import anyio
 
 from mimocode import ids
 from mimocode.turn.ports import Place
-from mimocode.wire.event import Body, Durable, Event, GlobalEvent, InstanceDisposed, SecondEvent, SecondPlace
+from mimocode.wire.event import Body, Durable, Event, Form, GlobalEvent, InstanceDisposed, SecondEvent, SecondPlace
 
 from .halftold import HalfTold
 
@@ -21,9 +20,6 @@ OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
 
 _MARKS = 120
-
-Form = Literal["plain", "wrapped", "second"]
-"""How events are spelled: for `/event`, `/global/event`, `/api/event`."""
 
 Pages = Callable[[], Awaitable[Sequence["Published"] | None]]
 """What a subscriber has missed, page by page; None when there is no more."""

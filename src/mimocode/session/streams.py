@@ -13,7 +13,7 @@ from typing import Protocol
 import anyio
 
 from mimocode import ids
-from mimocode.bus.local import Bus, Form, Published, Subscription
+from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.errors import Unavailable
 from mimocode.store import missed
 from mimocode.store.numbers import AHEAD
@@ -21,6 +21,7 @@ from mimocode.store.sqlite import SqliteFile
 from mimocode.turn.ports import Place
 from mimocode.wire.event import (
     Body,
+    Form,
     MessageRemoved,
     MessageUpdated,
     PartRemoved,

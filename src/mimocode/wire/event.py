@@ -276,3 +276,7 @@ class SecondEvent(Wire):
     durable: Durable | None = None
     location: SecondPlace | None = None
     data: Any
+
+
+Form = Literal["plain", "wrapped", "second"]
+"""How events are spelled: as `Event`, `GlobalEvent` or `SecondEvent`."""

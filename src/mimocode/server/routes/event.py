@@ -13,10 +13,10 @@ from fastapi import Request
 from mimocode.app import App
 from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import Receive, Scope, Send
-from mimocode.bus.local import Form
 from mimocode.errors import Invalid, MimoError
 from mimocode.server import deps, errors, heartbeat
 from mimocode.server.limits import caller_of
+from mimocode.wire.event import Form
 
 _HEARTBEAT_S = 10.0
 _BEAT = b": heartbeat\n\n"
