@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
@@ -95,8 +96,8 @@ async def test_every_method_of_every_documented_path_is_there_and_no_other(tmp_p
 
 async def test_routes_that_the_framework_does_not_know_are_documented_too(tmp_path: Path) -> None:
     async with system(tmp_path, "text: hi") as running:
-        limited = vars(http.asgi(running.app, password=None))["_app"]
-        api = vars(limited)["_app"]
+        limited: object = vars(http.asgi(running.app, password=None))["_app"]
+        api: FastAPI = vars(limited)["_app"]
         told = (await running.client.get("/doc")).json()
 
     raw = {route.path for route in api.routes if isinstance(route, Route)}
