@@ -23,6 +23,7 @@ from anyio import (
     sleep_forever,
 )
 from anyio.abc import SocketStream
+from anyio.lowlevel import checkpoint
 
 from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.ticker import Ticker
@@ -143,6 +144,27 @@ async def test_connections_are_refused_until_the_application_is_ready_and_answer
         async with httpx.AsyncClient() as client:
             assert (await client.post(f"http://127.0.0.1:{port}/")).json() == json.loads(TAIL)
         leave.set()
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_start_that_is_cancelled_ends_at_whatever_moment(turns: int) -> None:
+    """`turns` of the event loop after the application started."""
+    app = Held()
+
+    async def cancel_soon(scope: CancelScope) -> None:
+        await app.starting.wait()
+        for _ in range(turns):
+            await checkpoint()
+        scope.cancel()
+
+    with fail_after(30):
+        async with create_task_group() as group:
+            group.start_soon(cancel_soon, group.cancel_scope)
+            async with listening(app):
+                await sleep_forever()
+
+    assert app.log == ["started", "stopped"]
 
 
 async def test_an_open_answer_is_let_to_end_when_the_block_is_left() -> None:

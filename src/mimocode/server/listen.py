@@ -91,8 +91,9 @@ async def listening(
             place = Listening("localhost", 0, unix=unix)
         server = _Embedded(app, place, tls, grace_s, limits)
         async with task_group() as group:
-            await group.start(server.run_on, sock)
             try:
+                group.start_soon(server.run_on, sock)
+                await server.answering.wait()  # cancelled here, it may have started all the same
                 yield place
             finally:
                 server.stop()  # the group waits for its end
@@ -176,12 +177,12 @@ class _Embedded(uvicorn.Server):
         )
         self._place = place
         self._grace_s = grace_s
-        self._status: TaskStatus[None] = TASK_STATUS_IGNORED
+        self.answering = Event()
+        """Requests are answered."""
         self._stop = Event()
 
-    async def run_on(self, sock: socket.socket, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
-        """Serves until `stop`. Has started when requests are answered."""
-        self._status = task_status
+    async def run_on(self, sock: socket.socket) -> None:
+        """Serves until `stop`."""
         await self.serve([sock])
 
     def stop(self) -> None:
@@ -203,7 +204,7 @@ class _Embedded(uvicorn.Server):
             if not self.started:
                 with CancelScope(shield=True):
                     await self._stop_app()
-        self._status.started()
+        self.answering.set()
 
     async def main_loop(self) -> None:
         with CancelScope(shield=True):  # only `stop` ends it, so that what follows is never left out
