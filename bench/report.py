@@ -89,6 +89,7 @@ def page(found: dict[str, Any]) -> str:
         f"Medians of {len(found['runs'][names[0]])} runs (least – most), alternating,",
         "each with a fresh home and a fresh repository of one file.",
         f"The peer is opencode {peer_version()}, as installed.",
+        "Ten thousand `kill -9`: [KILLS.md](KILLS.md).",
         "",
         f"- commit `{found['commit']}`, command `{found['command'].strip()}`",
         "- " + ", ".join(f"{key} {value}" for key, value in found["machine"].items()),
