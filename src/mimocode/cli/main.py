@@ -9,6 +9,7 @@ from mimocode import __version__
 
 from . import commands, db, token
 from .ends import conclude
+from .link import link
 from .run import run
 
 app = typer.Typer(
@@ -100,6 +101,7 @@ def serve(
 
 
 app.command()(run)
+app.command()(link)
 app.command()(commands.models)
 app.command()(commands.why)
 app.command()(commands.doctor)

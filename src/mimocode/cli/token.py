@@ -36,8 +36,8 @@ def create(
 
         from . import printed
 
-        expires_ms = None if expires is None else ids.now_ms() + _span_ms(expires)
-        secret = _tokens().create(name, _scope(scope), expires_ms=expires_ms)
+        expires_ms = None if expires is None else ids.now_ms() + span_ms(expires)
+        secret = tokens().create(name, scope_of(scope), expires_ms=expires_ms)
         if json:
             told = {"name": name, "scope": scope, "token": secret}
             printed.json(told if expires_ms is None else {**told, "expires": expires_ms})
@@ -55,11 +55,11 @@ def list_(*, json: Json = False) -> None:
     def work() -> int:
         from . import printed
 
-        tokens = _tokens().all()
+        known = tokens().all()
         if json:
-            printed.json([{**one.plain(), "expired": one.over()} for one in tokens])
+            printed.json([{**one.plain(), "expired": one.over()} for one in known])
         else:
-            printed.table([(one.name, one.scope, f"made {_day(one.created)}", _until(one)) for one in tokens])
+            printed.table([(one.name, one.scope, f"made {_day(one.created)}", _until(one)) for one in known])
         return Exit.DONE
 
     conclude(work)
@@ -72,21 +72,23 @@ def revoke(name: Name) -> None:
     def work() -> int:
         from . import printed
 
-        _tokens().revoke(name)
+        tokens().revoke(name)
         printed.line(f"{name} is revoked.")
         return Exit.DONE
 
     conclude(work)
 
 
-def _tokens() -> "Tokens":
+def tokens() -> "Tokens":
+    """Those of the state directory that the environment names."""
     from mimocode.config import settings
     from mimocode.server.tokens import tokens_of
 
     return tokens_of(settings.read(os.environ))
 
 
-def _scope(given: str) -> "Scope":
+def scope_of(given: str) -> "Scope":
+    """Raises `Invalid`, as `span_ms` does."""
     from mimocode.errors import Invalid
     from mimocode.server.tokens import Scope
 
@@ -97,7 +99,8 @@ def _scope(given: str) -> "Scope":
     raise Invalid(f"--scope: expected one of {', '.join(scopes)}, found {given!r}.")
 
 
-def _span_ms(given: str) -> int:
+def span_ms(given: str) -> int:
+    """Of an AGE such as 12h."""
     from mimocode.errors import Invalid
 
     number, unit = given[:-1], given[-1:]

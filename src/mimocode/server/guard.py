@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
 
+from . import browser
 from .attempts import Attempts
 from .auth import ANYONE, CALLER, CHALLENGE, Caller, Keys, attempted, may, shown
 from .proxies import HERE, Ambiguous, Proxies, Seen
@@ -12,7 +13,7 @@ from .reach import Reach
 from .refusal import Refusal, hang_up, hardened, refuse
 from .tokens import Tokens
 
-_ONCE = ("host", "origin", "authorization", "content-type")
+_ONCE = ("host", "origin", "authorization", "content-type", "cookie")
 """Sent twice, two programs on the way might each believe another one."""
 
 
@@ -21,7 +22,8 @@ class Guard:
 
     A name or a request's origin that `reach` does not know belongs to somebody else's page: a browser must not be
     talked into speaking for its user. `reach` as a text is what the server is bound to. Who was let in is told to the
-    application in the request's scope, under `CALLER`. Behind `proxies` it is their clients who ask.
+    application in the request's scope, under `CALLER`. Behind `proxies` it is their clients who ask. Where there are
+    `tokens`, `browser.PATH` is for those who have nothing to show yet but a link.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Guard:
         self._keys = None if password is None else Keys(password, tokens)
         self._attempts = attempts or Attempts()
         self._reach = Reach(reach) if isinstance(reach, str) else reach
+        self._link = None if tokens is None else browser.Link(tokens, self._attempts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -56,7 +59,12 @@ class Guard:
             await (self._app(scope, receive, send) if refusal is None else hang_up(receive, send))
             return
         sending = hardened(send, self._reach.shared(headers))
-        await (self._app(scope, receive, sending) if refusal is None else refuse(sending, refusal))
+        app = self._open(scope) or self._app
+        await (app(scope, receive, sending) if refusal is None else refuse(sending, refusal))
+
+    def _open(self, scope: Scope) -> ASGIApp | None:
+        """What answers those who are not let in yet."""
+        return self._link if scope["type"] == "http" and scope["path"] == browser.PATH else None
 
     def _seen(self, scope: Scope, headers: Mapping[str, str]) -> tuple[Seen, Refusal | None]:
         """The request as its client sent it, as far as that is known."""
@@ -76,11 +84,11 @@ class Guard:
             self._reach.misdirected(host)
             or self._reach.foreign(headers, host, method, seen.scheme)
             or self._reach.preflight(headers, method)
-            or self._not_let_in(scope, headers, method)
+            or (None if self._open(scope) else self._not_let_in(scope, headers, method, seen.scheme))
             or (None if method in ("GET", "HEAD", "OPTIONS") else _content_refusal(headers))
         )
 
-    def _not_let_in(self, scope: Scope, headers: Mapping[str, str], method: str) -> Refusal | None:
+    def _not_let_in(self, scope: Scope, headers: Mapping[str, str], method: str, scheme: str) -> Refusal | None:
         address = _source(scope)
         if self._keys is None:
             scope[CALLER] = Caller(ANYONE, "full", address)
@@ -88,8 +96,12 @@ class Guard:
         query: bytes = scope["query_string"]
         crowded = self._attempts.crowded(address)
         caller = self._keys.caller(shown(headers, query), address, guesses=not crowded)
+        tried = attempted(headers, query)
+        if caller is None and not tried:
+            caller = self._keys.caller(browser.shown(headers, headers.get("host", ""), scheme), address, guesses=False)
+            if caller is not None and not browser.counts(scope, headers, scheme):
+                return Refusal(403, "A browser's cookie counts only in what this server's own pages send.")
         if caller is None:
-            tried = attempted(headers, query)
             if crowded and tried:
                 told = "Too many wrong passwords came from this address. Wait a moment, then send the right one."
                 return Refusal(429, told, headers=((b"retry-after", b"2"),))

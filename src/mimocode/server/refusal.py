@@ -17,6 +17,7 @@ _HARDENING: tuple[Header, ...] = (
 _NAMES = {
     400: "BadRequest",
     403: "ForbiddenError",
+    405: "MethodNotAllowedError",
     413: "PayloadTooLargeError",
     415: "UnsupportedMediaTypeError",
     421: "MisdirectedRequestError",

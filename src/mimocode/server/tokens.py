@@ -6,11 +6,11 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from hmac import compare_digest
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,6 +25,10 @@ Scope = Literal["read", "answer", "full"]
 PREFIX: Final = "mimo_"
 RESERVED: Final = frozenset({"password", "anyone"})
 """What callers without a token are called: no token may look like them in a log."""
+BROWSER: Final = "browser-"
+"""What the names of tokens begin with that browsers got by a link."""
+LINK_MS: Final = 5 * 60_000
+"""How long a link waits for its browser."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 _log = logging.getLogger(__name__)
@@ -43,8 +47,24 @@ class Token(Wire):
         return self.expires is not None and self.expires <= ids.now_ms()
 
 
+class Link(Wire):
+    """One that waits for its browser until `expires`. The token it becomes is good for `lasts_ms` from then on."""
+
+    sha256: str
+    scope: Scope
+    expires: int
+    lasts_ms: int
+
+    def over(self) -> bool:
+        return self.expires <= ids.now_ms()
+
+
+_T = TypeVar("_T", Token, Link)
+
+
 class _Kept(Wire):
     tokens: list[Token] = []
+    links: list[Link] = []
 
 
 class Tokens:
@@ -53,11 +73,11 @@ class Tokens:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._seen: tuple[int, int, int] | None = None
-        self._known: list[Token] = []
+        self._known = _Kept()
 
     def all(self) -> list[Token]:
         """Every one that was not revoked, oldest first, those that are over included. Raises `ConfigError`."""
-        return _read(self._file)
+        return _read(self._file).tokens
 
     def create(self, name: str, scope: Scope, *, expires_ms: int | None = None) -> str:
         """Makes a token and returns its secret: 256 random bits, told this once. Raises `Invalid`."""
@@ -67,50 +87,81 @@ class Tokens:
             )
         if name.lower() in RESERVED:
             raise Invalid(f"{name!r} cannot be a token's name: callers without a token are called so. Choose another.")
+        if name.lower().startswith(BROWSER):
+            raise Invalid(f"{name!r} cannot be a token's name: those of browsers begin so. Choose another.")
         secret = PREFIX + secrets.token_urlsafe(32)
         made = Token(name=name, scope=scope, sha256=_digest(secret), created=ids.now_ms(), expires=expires_ms)
-        with self._changed() as tokens:
-            if any(one.name == name for one in tokens):
+        with self._changed() as kept:
+            if any(one.name == name for one in kept.tokens):
                 raise Invalid(f"There is a token {name!r} already. Choose another name, or revoke it first.")
-            tokens.append(made)
+            kept.tokens.append(made)
         return secret
 
     def revoke(self, name: str) -> None:
         """From the next request on nobody comes in with it. Raises `NotFound`."""
-        with self._changed() as tokens:
-            if not any(one.name == name for one in tokens):
+        with self._changed() as kept:
+            if not any(one.name == name for one in kept.tokens):
                 raise NotFound("token", name, f"There is no token {name!r}. `mimo token list` names those there are.")
-            tokens[:] = [one for one in tokens if one.name != name]
+            kept.tokens[:] = [one for one in kept.tokens if one.name != name]
+
+    def link(self, scope: Scope, *, lasts_ms: int) -> str:
+        """Makes the code of a link, 256 random bits, which one browser may exchange for a token within `LINK_MS`."""
+        code = secrets.token_urlsafe(32)
+        made = Link(sha256=_digest(code), scope=scope, expires=ids.now_ms() + LINK_MS, lasts_ms=lasts_ms)
+        with self._changed() as kept:
+            kept.links[:] = [*(one for one in kept.links if not one.over()), made]
+        return code
+
+    def redeem(self, code: str) -> tuple[str, Token] | None:
+        """The secret and the token for a browser that shows a link's code, which nobody can use again.
+
+        None for a code that was used, is over, or never was. Waits for the disk only for one that is right.
+        """
+        wanted = _digest(code)
+        if _of(wanted, self._current().links) is None:
+            return None
+        with self._changed() as kept:
+            link = _of(wanted, kept.links)
+            if link is None:
+                return None
+            kept.links.remove(link)
+            secret, now_ms = PREFIX + secrets.token_urlsafe(32), ids.now_ms()
+            token = Token(
+                name=BROWSER + secrets.token_hex(4),
+                scope=link.scope,
+                sha256=_digest(secret),
+                created=now_ms,
+                expires=now_ms + link.lasts_ms,
+            )
+            # Nobody revokes a browser's token that is over: they would be kept for ever.
+            left = [one for one in kept.tokens if not (one.name.startswith(BROWSER) and one.over())]
+            kept.tokens[:] = [*left, token]
+        return secret, token
 
     def of(self, secret: str) -> Token | None:
         """The token that is this secret's, unless it is over. A file that cannot be trusted lets nobody in."""
         if not secret.startswith(PREFIX):
             return None
-        wanted, found = _digest(secret), None
-        for one in self._current():
-            # All are compared, so that the time taken tells nothing.
-            if compare_digest(one.sha256, wanted):
-                found = one
-        return None if found is None or found.over() else found
+        return _of(_digest(secret), self._current().tokens)
 
-    def _current(self) -> list[Token]:
+    def _current(self) -> _Kept:
         try:
             status = self._file.stat()
         except OSError:
-            return []
+            return _Kept()
         seen = (status.st_ino, status.st_mtime_ns, status.st_size)
         if seen != self._seen:
             try:
                 self._known = _read(self._file)
             except ConfigError as error:
                 _log.error("no token is taken: %s", error)
-                self._known = []
+                self._known = _Kept()
             self._seen = seen
         return self._known
 
     @contextmanager
-    def _changed(self) -> Generator[list[Token]]:
-        """The tokens, to be changed inside the block; nobody else changes them meanwhile."""
+    def _changed(self) -> Generator[_Kept]:
+        """What is kept, to be changed inside the block; nobody else changes it meanwhile."""
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -118,9 +169,9 @@ class Tokens:
             raise _not_written(self._file, error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            tokens = _read(self._file)
-            yield tokens
-            _replace(self._file, _Kept(tokens=tokens).encode())
+            kept = _read(self._file)
+            yield kept
+            _replace(self._file, kept.encode())
         finally:
             os.close(lock)
 
@@ -135,13 +186,23 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _read(file: Path) -> list[Token]:
+def _of(wanted: str, known: Sequence[_T]) -> _T | None:
+    """The one with this digest, unless it is over."""
+    found = None
+    for one in known:
+        # All are compared, so that the time taken tells nothing.
+        if compare_digest(one.sha256, wanted):
+            found = one
+    return None if found is None or found.over() else found
+
+
+def _read(file: Path) -> _Kept:
     try:
         with file.open("rb") as opened:
             status = os.fstat(opened.fileno())
             content = opened.read()
     except FileNotFoundError:
-        return []
+        return _Kept()
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}. Mend its permissions, or remove it.") from error
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
@@ -150,7 +211,7 @@ def _read(file: Path) -> list[Token]:
             f"chmod 600 {file}, or remove it to revoke every token."
         )
     try:
-        return _Kept.model_validate_json(content).tokens
+        return _Kept.model_validate_json(content)
     except ValidationError as error:
         raise ConfigError(f"{file} is damaged. Remove it to revoke every token, and make new ones.") from error
 
