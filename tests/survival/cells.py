@@ -14,12 +14,12 @@ from tests.contract.recorded_model import obey
 
 from mimocode import ids
 from support import debian
+from support.browser import Browser, chromium
 from support.model_server import ModelServer
 from support.ours import ours
 from support.peer import lab_config, peer
 from support.programs import Server
 
-from .browser import Browser, chromium
 from .clients import CLIENTS, Errand, Said
 from .gateway import gateway
 from .person import CHOSEN, Person, somebody

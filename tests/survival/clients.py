@@ -10,10 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from support import clients, debian
+from support.browser import Browser
 from support.clients import CACHE
 from support.programs import BIN, plain_environment, run
-
-from .browser import Browser
 
 PROGRAMS = Path(__file__).parent / "programs"
 WITHIN_S = 120.0

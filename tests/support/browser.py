@@ -4,7 +4,7 @@ import itertools
 import json
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 import anyio
 
-from support import debian
-from support.programs import end_group, plain_environment
+from . import debian
+from .programs import end_group, plain_environment
 
 WITHIN_S = 60
 _FLAGS = (
@@ -30,7 +30,6 @@ _FLAGS = (
     "--disable-renderer-backgrounding",
     "--no-first-run",
     "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
     "--remote-debugging-port=0",
 )
 
@@ -66,15 +65,18 @@ class Browser:
             raise RuntimeError(f"{method}: {answer[0]['error']}")
         return answer[0]["result"]
 
-    async def evaluate(self, url: str, script: str, within_s: float) -> str:
-        """Opens a page and gives what the script's promise comes to; empty if it does not within that time."""
+    async def evaluate(self, url: str, script: str, within_s: float, *, policy: bool = False) -> str:
+        """Opens a page and gives what the script's promise comes to; empty if it does not within that time.
+
+        Without its `policy` the page may do what its Content-Security-Policy forbids.
+        """
         target = (await self._call("Target.createTarget", url="about:blank"))["targetId"]
         try:
             tab = (await self._call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
             loaded = self._loads[tab] = anyio.Event()
             await self._call("Page.enable", tab=tab)
             # The server's own answers allow no script; the client stands for a page that its host serves.
-            await self._call("Page.setBypassCSP", tab=tab, enabled=True)
+            await self._call("Page.setBypassCSP", tab=tab, enabled=not policy)
             await self._call("Page.navigate", tab=tab, url=url)
             with anyio.fail_after(WITHIN_S):
                 await loaded.wait()
@@ -94,12 +96,14 @@ class Browser:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncGenerator[Browser]:
-    """A browser with a profile of its own, until the block ends."""
+async def chromium(*, names: Iterable[str] = ()) -> AsyncGenerator[Browser]:
+    """A browser with a profile of its own, until the block ends. These `names` are this machine's, others nobody's."""
+    resolving = ", ".join([*(f"MAP {name} 127.0.0.1" for name in names), "MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1"])
+    flags = (*_FLAGS, f"--host-resolver-rules={resolving}")
     found = debian.programs("chromium", "setpriv")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [found["setpriv"], "--pdeathsig", "KILL", found["chromium"], *_FLAGS, f"--user-data-dir={profile}"],
+            [found["setpriv"], "--pdeathsig", "KILL", found["chromium"], *flags, f"--user-data-dir={profile}"],
             env=plain_environment(Path(profile)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
