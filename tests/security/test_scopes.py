@@ -1,10 +1,7 @@
 """What each scope of a token allows, asked of every operation of the surface, and by every method."""
 
-import json
-import re
-import sqlite3
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +11,9 @@ import httpx
 from mimocode.server.http import asgi
 from mimocode.server.tokens import Scope, tokens_of
 from support.bridge import bridged
-from support.system import System, system
+from support.surface import SURFACE, filled
+from support.system import System, stored, system
 
-SURFACE = [
-    (method, path)
-    for operations in json.loads((Path(__file__).parents[2] / "contract" / "surface.json").read_text()).values()
-    for method, path in (operation.split() for operation in operations)
-]
 ANSWERING = {
     ("GET", "/global/health"),
     ("GET", "/question"),
@@ -62,12 +55,10 @@ class Inside:
 
     async def status(self, method: str, path: str) -> int:
         """Of an answer that has begun: a stream that was let in would never end."""
-        ids = {"sessionID": self.session, "projectID": "global", "*": "README"}
-        filled = re.sub(r"\{(\w+)\}", lambda name: ids.get(name[1], "unknown"), path).replace("*", ids["*"])
         content = b"{}" if method in ("POST", "PUT", "PATCH") else None
         with anyio.fail_after(30):
             async with self.client.stream(
-                method, filled, content=content, headers={"content-type": "application/json"}
+                method, filled(path, self.session), content=content, headers={"content-type": "application/json"}
             ) as answer:
                 return answer.status_code
 
@@ -121,9 +112,3 @@ async def test_neither_a_method_that_nobody_knows_nor_a_header_makes_a_change_of
 
     assert unknown == [403] * 4
     assert (looks, there) == ([200] * 3, 200)
-
-
-def stored(database: Path) -> list[str]:
-    """All that is in the database."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        return list(connection.iterdump())

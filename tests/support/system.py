@@ -1,8 +1,9 @@
 """The whole system in one process: a real database, real tools, a scripted model, an in-process client."""
 
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,3 +145,9 @@ async def system(
                 group.start_soon(events.listen, app)
                 yield System(app, client, project, told, events)
                 group.cancel_scope.cancel()
+
+
+def stored(database: Path) -> list[str]:
+    """All that is in the database."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return list(connection.iterdump())
