@@ -62,7 +62,7 @@ class Line:
         except httpx.TransportError as error:
             await self.cut(life, f"{method} {path}", error)
             return None
-        if answer.status_code == 503 and self._lives.dying:
+        if answer.status_code == 503 and await self.ending(life):
             await life.fell.wait()
             return None
         return answer
