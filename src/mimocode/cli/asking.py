@@ -12,7 +12,7 @@ from mimocode.wire.ask import PermissionAnswer, PermissionRequest, QuestionInfo,
 
 from .answers import Prepared
 from .dialog import Closed, Dialogs, Interrupted, Option
-from .screen import Screen
+from .screen import Screen, one_line
 from .views import View
 
 Request = QuestionRequest | PermissionRequest
@@ -201,4 +201,4 @@ def described(request: PermissionRequest) -> str:
     """What a permission is for, on one line."""
     command = request.metadata.get("command")
     what = str(command) if command else ", ".join(request.patterns)
-    return f"{request.permission} ({what})" if what else request.permission
+    return f"{request.permission} ({one_line(what)})" if what else request.permission

@@ -10,6 +10,8 @@ import typer
 
 from mimocode.errors import Invalid, MimoError, NotFound
 
+from .screen import plain
+
 
 class Exit(IntEnum):
     DONE = 0
@@ -48,7 +50,7 @@ def conclude_in_loop(main: Callable[[], Awaitable[int]]) -> None:
 
 def complain(error: MimoError) -> Exit:
     """Says what was wrong on one line; the code tells the caller's fault from the world's."""
-    line = " ".join(str(error).split())
+    line = " ".join(plain(str(error)).split())
     print(f"mimo: {line}", file=sys.stderr)  # noqa: T201  the one place that complains
     return Exit.USAGE if isinstance(error, Invalid | NotFound) else Exit.FAILED
 

@@ -2,17 +2,17 @@
 
 import shlex
 
-from mimocode.wire.ask import QuestionRequest
+from mimocode.wire.ask import QuestionInfo, QuestionRequest
 
 from .asking import Request, described
+from .screen import one_line
 
 
 def how_to_answer(request: Request, attach: str) -> str:
     """For people (and agents) without a terminal: what waits, and the exact commands."""
     go_on = f"mimo run --session {request.sessionID}{attach}"
     if isinstance(request, QuestionRequest):
-        first = request.questions[0].options[0].label if request.questions and request.questions[0].options else "…"
-        words = " ".join(shlex.quote(first) for _ in request.questions)
+        words = " ".join(first_answer(question) for question in request.questions)
         lines = ["A question waits for a human:", *question_lines(request)]
         lines.append(f"Answer:   mimo question reply {request.id} {words}{attach}")
         lines.append(f"Dismiss:  mimo question reject {request.id}{attach}")
@@ -23,13 +23,20 @@ def how_to_answer(request: Request, attach: str) -> str:
     return "\n".join([*lines, f"Go on:    {go_on}", f"(session {request.sessionID}, the turn stays waiting)"])
 
 
+def first_answer(question: QuestionInfo) -> str:
+    """How its first option is said in a shell: by its label, or by its number where that would be several lines."""
+    label = question.options[0].label if question.options else "…"
+    return shlex.quote(label if len(label.splitlines()) == 1 else "#1")
+
+
 def question_lines(request: QuestionRequest) -> list[str]:
     """The questions of a request with their options, each option with the number it may be called by."""
     lines: list[str] = []
     for question in request.questions:
-        lines.append(f"  {question.question}{' (several may be chosen)' if question.multiple else ''}")
+        indented = "\n    ".join(question.question.splitlines())
+        lines.append(f"  {indented}{' (several may be chosen)' if question.multiple else ''}")
         lines += [
-            f"    #{at} {option.label}{': ' + option.description if option.description else ''}"
+            f"    #{at} {one_line(option.label + (': ' + option.description if option.description else ''))}"
             for at, option in enumerate(question.options, 1)
         ]
     return lines

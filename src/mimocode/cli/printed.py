@@ -1,11 +1,14 @@
 """Lines and JSON on stdout, for commands that are no turn."""
 
 import json as jsons
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .screen import columns, plain
+from .screen import STEERING, columns, one_line, plain
+
+_STEERING = re.compile(f"[{STEERING}]")
 
 
 def line(text: str = "") -> None:
@@ -14,14 +17,16 @@ def line(text: str = "") -> None:
 
 
 def json(value: Any) -> None:
-    """A value, indented for people who look at it."""
-    line(jsons.dumps(value, indent=2, ensure_ascii=False))
+    """A value, exact, indented for people who look at it; what would steer a terminal is written as JSON's escapes."""
+    text = jsons.dumps(value, indent=2, ensure_ascii=False)
+    sys.stdout.write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
-    """Columns that stand below each other; the last one is as long as it likes."""
+    """Columns that stand below each other; the last one is as long as it likes. A row stays one line."""
     if not rows:
         return
+    rows = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(columns(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
     for row in rows:
         cells = [cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=False)]

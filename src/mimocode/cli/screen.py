@@ -6,12 +6,18 @@ import re
 import unicodedata
 from typing import TextIO
 
-# Everything a terminal would obey: escape sequences, and control characters other than tab and newline.
+STEERING = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+"""For a regular expression's brackets: what JSON would leave as it is, and a terminal obeys: DEL, C1, line separators,
+and marks that turn the direction of what is read.
+"""
+
+# Everything a terminal would obey: escape sequences, strings for it (OSC, DCS, SOS, PM, APC; one without end ends with
+# its line, so that it hides no more than that), and control characters other than tab and newline.
 _COMMANDS = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b.?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    rf"|[\x00-\x08\x0b-\x1f{STEERING}]"
 )
 _WIDTH = 80
 """Of a terminal that does not say."""
@@ -21,6 +27,11 @@ _CLEAR = "\r\x1b[K"
 def plain(text: str) -> str:
     """The text without anything that a terminal would obey: models and files must not steer it."""
     return _COMMANDS.sub("", text)
+
+
+def one_line(text: str) -> str:
+    """What was written by others, where a line of its own would be taken for ours."""
+    return " ⏎ ".join(text.splitlines())
 
 
 def columns(text: str) -> int:

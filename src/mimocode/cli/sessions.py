@@ -18,6 +18,7 @@ from mimocode.wire.part import FilePart, Part, TextPart, ToolPart
 from mimocode.wire.session import Session
 
 from . import named, printed, toolline
+from .screen import one_line
 
 _PAGE = 200
 
@@ -43,7 +44,7 @@ async def shown(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
     if json:
         printed.json(session.plain())
         return
-    printed.line(f"{session.title}\n{session.id} · {session.directory} · {_when(session.time.created)}")
+    printed.line(f"{one_line(session.title)}\n{session.id} · {session.directory} · {_when(session.time.created)}")
     for message in await _messages(mimo, session_id):
         printed.line()
         _show(message, session.directory)
@@ -56,7 +57,7 @@ async def deleted(mimo: AsyncMimo, session_id: str, *, json: bool) -> None:
     if json:
         printed.json({"deleted": session.id})
     else:
-        printed.line(f"Deleted {session.id} ({session.title})")
+        printed.line(f"Deleted {session.id} ({one_line(session.title)})")
 
 
 async def archived(mimo: AsyncMimo, session_ids: Sequence[str], *, undo: bool, json: bool) -> None:
@@ -65,7 +66,7 @@ async def archived(mimo: AsyncMimo, session_ids: Sequence[str], *, undo: bool, j
     for session in found:
         await mimo.update_session(session.id, archived=False if undo else session.time.archived or ids.now_ms())
         if not json:
-            printed.line(f"{'No longer archived:' if undo else 'Archived'} {session.id} ({session.title})")
+            printed.line(f"{'No longer archived:' if undo else 'Archived'} {session.id} ({one_line(session.title)})")
     if json:
         printed.json({"restored" if undo else "archived": [session.id for session in found]})
 
@@ -112,7 +113,7 @@ async def _confirm(families: Sequence[Sequence[Session]], age: str) -> None:
     if not sys.stdin.isatty():
         raise Invalid(f"{sessions} would be deleted, for good. Say --yes to delete them.")
     for family in families:
-        printed.line(f"{family[0].id}  {_when(family[0].time.updated)}  {family[0].title}")
+        printed.line(f"{family[0].id}  {_when(family[0].time.updated)}  {one_line(family[0].title)}")
     sys.stdout.write(f"Delete {sessions} unchanged for {age}, for good? [y/N] ")
     sys.stdout.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
@@ -143,7 +144,7 @@ async def exported(mimo: AsyncMimo, session_id: str, *, out: str | None = None, 
         return
     text = jsons.dumps(said, indent=2, ensure_ascii=False)
     await anyio.to_thread.run_sync(_write, Path(out), f"{text}\n", replace)
-    printed.line(f"Exported {session.id} ({session.title}), {len(messages)} messages, to {out}")
+    printed.line(f"Exported {session.id} ({one_line(session.title)}), {len(messages)} messages, to {out}")
 
 
 def _write(target: Path, text: str, replace: bool) -> None:

@@ -1,6 +1,5 @@
 """`mimo why`: what sessions wait for, since when, and who could make them go on."""
 
-import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +12,8 @@ from mimocode.wire.why import AskWait, Why
 
 from . import named, printed
 from .asking import described
-from .howto import question_lines
+from .howto import first_answer, question_lines
+from .screen import one_line
 
 _WORDS = {
     "idle": "idle",
@@ -58,7 +58,8 @@ def lines(why: Why, now_s: float) -> list[str]:
         said += _ask(why.sessionID, ask, now_s)
     said += [
         f"  {tool.tool} since {_since(tool.since, now_s)}"
-        f"{f', process group {tool.pid}' if tool.pid is not None else ''}: {tool.command or tool.title or tool.callID}"
+        f"{f', process group {tool.pid}' if tool.pid is not None else ''}: "
+        + one_line(tool.command or tool.title or tool.callID)
         for tool in why.tools
     ]
     said += [f"  in the queue, {one.position}: {one.messageID} since {_since(one.since, now_s)}" for one in why.queue]
@@ -70,7 +71,7 @@ def _ask(session_id: str, ask: AskWait, now_s: float) -> Sequence[str]:
     if ask.permission is not None:
         return [f"{asked}: {described(ask.permission)}", f"  Allow:   mimo permission reply {ask.id} once"]
     questions = ask.questions or []
-    words = [shlex.quote(question.options[0].label if question.options else "…") for question in questions]
+    words = [first_answer(question) for question in questions]
     asking = question_lines(QuestionRequest(id=ask.id, sessionID=session_id, questions=questions))
     return [
         f"{asked}:",
