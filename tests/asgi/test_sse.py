@@ -7,6 +7,7 @@ import pytest
 from anyio import Event, create_memory_object_stream, create_task_group, fail_after, wait_all_tasks_blocked
 from tests.asgi.scripted import Client
 
+from mimocode.asgi.line import CUT
 from mimocode.asgi.sse import EventStream
 from mimocode.asgi.ticker import Silence, Ticker
 
@@ -25,6 +26,7 @@ class Frames:
     def __init__(self) -> None:
         self.log: list[str | int] = []
         self.closed = Event()
+        self.whole = True
         self._in, self._out = create_memory_object_stream[Sequence[bytes] | None](100)
 
     def give(self, *frames: bytes) -> None:
@@ -223,6 +225,34 @@ async def test_a_client_that_does_not_read_for_too_long_is_dropped_without_an_en
     assert client.bodies == []
     assert frames.log == ["closed"]
     assert [record.getMessage() for record in caplog.records] == ["A client did not read for 0.02 s: dropped"]
+
+
+async def test_a_stream_that_stops_before_its_end_is_cut_and_not_ended() -> None:
+    client, frames, cuts = Client(), Frames(), list[int]()
+    frames.whole = False
+    scope = {**client.scope, "extensions": {CUT: {"cut": lambda: cuts.append(len(client.messages))}}}
+
+    async with Ticker() as ticker, create_task_group() as group:
+        group.start_soon(EventStream(frames, heartbeat=heartbeat, ticker=ticker), scope, client.receive, client.send)
+        with fail_after(10):
+            frames.give(b"data: 1\n\n")
+            frames.end()
+            await frames.closed.wait()
+
+    assert client.bodies == [(b"data: 1\n\n", True)]
+    assert cuts == [2]
+
+
+async def test_where_a_server_cannot_cut_a_stream_that_stops_early_only_returns() -> None:
+    client, frames = Client(), Frames()
+    frames.whole = False
+
+    async with Ticker() as ticker:
+        with fail_after(10):
+            frames.end()
+            await EventStream(frames, heartbeat=heartbeat, ticker=ticker)(client.scope, client.receive, client.send)
+
+    assert client.bodies == []
 
 
 class Bug(Exception):

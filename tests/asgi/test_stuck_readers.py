@@ -21,6 +21,8 @@ def anyio_backend() -> str:
 class Flood:
     """Frames without end; `taken` counts their bytes."""
 
+    whole = True
+
     def __init__(self) -> None:
         self.taken = 0
         self.closed = Event()

@@ -1,9 +1,11 @@
-"""opencode's JavaScript clients listen over a connection that is cut again and again."""
+"""opencode's JavaScript clients listen over a connection that is cut again and again, and while their server restarts."""
 
 import json
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.contract.recorded_model import obey
 
@@ -12,7 +14,7 @@ from support.fault_proxy import Fault, fault_proxy, in_turn
 from support.model_server import ModelServer
 from support.ours import ours
 from support.peer import lab_config
-from support.programs import Server
+from support.programs import Finished, Server, free_port
 
 pytestmark = pytest.mark.peer
 
@@ -44,3 +46,52 @@ async def test_a_stream_that_is_cut_misses_nothing_and_hears_nothing_twice(
     assert len(seen["made"]) >= 12
     assert [fault.body for fault in proxy.struck] == list(CUTS)
     assert proxy.count("/event") == len(CUTS) + 1
+
+
+@contextmanager
+def _server(scratch: Path, model: ModelServer, port: int) -> Generator[Server]:
+    with ours(scratch, scratch, lab_config(model.base_url), port=port) as running:
+        yield running
+
+
+async def _titles(server: Server) -> set[str]:
+    async with server.client() as client:
+        sessions = await client.get("/session", params={"directory": str(server.directory)})
+        return {session["title"] for session in sessions.raise_for_status().json()}
+
+
+async def _make(server: Server, title: str) -> None:
+    where = {"directory": str(server.directory)}
+    async with server.client() as client:
+        (await client.post("/session", params=where, json={"title": title})).raise_for_status()
+
+
+async def test_a_program_whose_server_is_stopped_hears_the_next_one(tmp_path: Path) -> None:
+    port = free_port()
+    listening = {"listening 1", "listening 2"}
+    finished: dict[str, Finished] = {}
+
+    async def listen(generation: str) -> None:
+        where = (f"http://127.0.0.1:{port}", str(tmp_path), generation)
+        finished[generation] = await pinned().run_script("sdk_back.mjs", *where, home=tmp_path / "home", cwd=tmp_path)
+
+    with ModelServer(obey) as model:
+        async with anyio.create_task_group() as group:
+            with _server(tmp_path, model, port) as first:
+                for generation in ("1", "2"):
+                    group.start_soon(listen, generation)
+                with anyio.fail_after(60):
+                    while not listening <= await _titles(first):
+                        await anyio.sleep(0.05)
+                await _make(first, "before")
+            with _server(tmp_path, model, port) as second:
+                await _make(second, "last")
+                with anyio.fail_after(60):
+                    while len(finished) < len(listening):
+                        await anyio.sleep(0.05)
+
+    assert {generation: one.code for generation, one in finished.items()} == {"1": 0, "2": 0}, finished
+    for one in finished.values():
+        told = json.loads(one.out)
+        assert told["connected"] == 2
+        assert [title for title in told["heard"] if title not in listening] == ["before", "last"]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
@@ -11,14 +12,27 @@ from mimocode.asgi.group import task_group
 from mimocode.asgi.ticker import Patience, Ticker
 from mimocode.asgi.types import Message, Receive, Scope, Send
 
+CUT: Final = "mimocode.cut"
+"""An extension to ASGI: `scope["extensions"][CUT]["cut"]()` closes the connection where the answer is, which its client
+takes for a fault. Any server does so when an application returns without an end, and says in its log that this is wrong.
+"""
+
 _log = logging.getLogger(__name__)
+
+
+def cut(scope: Scope) -> None:
+    """To be called where the application returns without having ended its answer."""
+    extension = scope.get("extensions", {}).get(CUT)
+    if extension is not None:
+        extension["cut"]()
 
 
 class Line:
     """One client. What runs in `group` is cancelled when the client is lost."""
 
-    def __init__(self, send: Send, patience: Patience, group: TaskGroup) -> None:
+    def __init__(self, scope: Scope, send: Send, patience: Patience, group: TaskGroup) -> None:
         self.group = group
+        self._scope = scope
         self._send = send
         self._patience = patience
 
@@ -33,6 +47,11 @@ class Line:
         """Waits for the client to go. What is left of the request's body is read and dropped."""
         while (await receive())["type"] != "http.disconnect":
             await checkpoint()  # a `receive` that never waits must not stop everything else
+        self._leave()
+
+    def cut(self) -> None:
+        """Breaks off: what was sent arrives, and then the client sees that there should be more."""
+        cut(self._scope)
         self._leave()
 
     def _leave(self) -> None:
@@ -52,9 +71,10 @@ async def line_to(
     patience = Patience(ticker, stuck_after_s)
     async with task_group() as group:
         with patience.until(group.cancel_scope):
-            line = Line(send, patience, group)
+            line = Line(scope, send, patience, group)
             group.start_soon(line.watch, receive)
             yield line
             group.cancel_scope.cancel()
     if patience.lost:
+        cut(scope)
         _log.warning("A client did not read for %g s: dropped", stuck_after_s)

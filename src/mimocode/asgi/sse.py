@@ -1,5 +1,8 @@
 """A stream of server-sent events: frames as they come, a heartbeat of its own, and an end when the client is lost.
 
+Clients differ in what they make of an end: browsers connect again, others take what was ended for complete. So only a
+stream that has told everything is ended; one that stops before that is cut off, and then all of them come again.
+
 The frames of one `take` go out in one message, so a burst costs one write. Needs anyio and nothing else; knows nothing
 of what the frames say.
 """
@@ -25,8 +28,13 @@ _COMMENT: Final = b":\n\n"
 class Source(Protocol):
     """Where the frames come from. Used by one stream."""
 
+    @property
+    def whole(self) -> bool:
+        """Asked when `take` has given None: whether that is the end, and not only all that can be had here."""
+        ...
+
     async def take(self) -> Sequence[bytes] | None:
-        """Waits for frames that are ready to be sent, ``data: …`` and blank line included; None ends the stream.
+        """Waits for frames that are ready to be sent, ``data: …`` and blank line included; None when there are no more.
 
         Cancelled when the client is lost; a frame that was taken and not reported as sent may be lost with it.
         """
@@ -84,7 +92,10 @@ class EventStream:
                 while (frames := await self._source.take()) is not None:
                     await pen.write(b"".join(frames))
                     self._source.sent(len(frames))
-                await pen.end()
+                if self._source.whole:
+                    await pen.end()
+                else:
+                    line.cut()
         finally:
             self._source.close()
         if self.background is not None:

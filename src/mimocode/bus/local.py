@@ -92,6 +92,8 @@ class Subscription:
         self._begun = False
         self._wake = anyio.Event()
         self._over = False
+        self.whole = False
+        """Whether it is over because its directory is: otherwise its reader is to connect again."""
         self.then: Callable[[], None] | None = None
         """Called when it is closed."""
         self.queued = 0
@@ -118,6 +120,7 @@ class Subscription:
         self.queued += 1
         self._wake.set()
         if self._directory is not None and isinstance(published.body, InstanceDisposed):
+            self.whole = True
             self.end()
 
     def _frame(self, published: Published) -> bytes:
@@ -186,6 +189,7 @@ class Subscription:
         """Ends it at once: what is not taken yet is for the reader to ask for again."""
         self._frames.clear()
         self._first, self._missed = (), None
+        self.whole = False
         self.end()
 
     def end(self) -> None:
@@ -304,7 +308,7 @@ class Bus:
                 await self._caught_up.wait()
 
     def end(self) -> None:
-        """Ends every stream, after what is queued: the server is going."""
+        """Ends every stream, after what is queued: the server is going, and its readers are to look for the next."""
         for subscription in self._subscriptions:
             subscription.end()
 

@@ -7,11 +7,13 @@ heads, slow requests, connections.
 
 import asyncio
 import json
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from mimocode.asgi.line import CUT
 from mimocode.config.keys import ServerLimits
 
 from .patience import LINGER_S, SLOWEST, Patience
@@ -92,6 +94,7 @@ class Connection(HttpToolsProtocol):
         if self._told is not None:
             raise ValueError(self._told[1])  # the parser makes its own error of it, which is answered with the reason
         super().on_headers_complete()
+        self.scope["extensions"] = {CUT: {"cut": partial(self._cut, self.cycle)}}
         self._body_bytes = 0
         self.patience.begin(self)
         if self.parser is not None and self.parser.should_upgrade():
@@ -117,6 +120,13 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         else:
             super().shutdown()
+
+    def _cut(self, cycle: RequestResponseCycle) -> None:
+        """Closes the connection behind what is written; of this answer nothing more is."""
+        if not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
 
     # ── what does not come ───────────────────────────────────────────────────────────────────────────────
 

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from mimocode.asgi import line
 from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -103,7 +104,7 @@ async def cut(request: Request) -> Response:
         for _ in range(2):
             await send({"type": "http.response.body", "body": b" ", "more_body": True})
             await anyio.sleep(_CUT_AFTER_S)
-        # Returning without an end makes the server close the connection, and say so in its log.
+        line.cut(request.scope)
 
     return _Probe(_room(request), app)
 
@@ -129,6 +130,8 @@ async def events(
 
 class _Numbers:
     """Events from behind `last` to `count`. The first comes at once."""
+
+    whole = True
 
     def __init__(self, last: int, count: int, interval_s: float) -> None:
         self._last = last
