@@ -1,14 +1,15 @@
-"""opencode's JavaScript clients listen over a connection that is cut again and again, and while their server restarts."""
+"""opencode's JavaScript clients listen over a connection that is cut again and again, and to a server that restarts."""
 
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
 from tests.contract.recorded_model import obey
 
+from mimocode.wire.base import JsonObject
 from support.clients import pinned
 from support.fault_proxy import Fault, fault_proxy, in_turn
 from support.model_server import ModelServer
@@ -54,10 +55,22 @@ def _server(scratch: Path, model: ModelServer, port: int) -> Generator[Server]:
         yield running
 
 
-async def _titles(server: Server) -> set[str]:
-    async with server.client() as client:
-        sessions = await client.get("/session", params={"directory": str(server.directory)})
-        return {session["title"] for session in sessions.raise_for_status().json()}
+async def _until_made(server: Server, titles: set[str], listening: Callable[[], object]) -> None:
+    """Waits for sessions of these titles; `listening` is called when they can be made."""
+    where = {"directory": str(server.directory)}
+    left = set(titles)
+    with anyio.fail_after(60):
+        async with server.client() as client, client.stream("GET", "/event", params=where) as stream:
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                event: JsonObject = json.loads(line.removeprefix("data: "))
+                if event["type"] == "server.connected":
+                    listening()
+                if event["type"] == "session.updated":
+                    left.discard(event["properties"]["info"]["title"])
+                if not left:
+                    return
 
 
 async def _make(server: Server, title: str) -> None:
@@ -75,20 +88,18 @@ async def test_a_program_whose_server_is_stopped_hears_the_next_one(tmp_path: Pa
         where = (f"http://127.0.0.1:{port}", str(tmp_path), generation)
         finished[generation] = await pinned().run_script("sdk_back.mjs", *where, home=tmp_path / "home", cwd=tmp_path)
 
-    with ModelServer(obey) as model:
+    with ModelServer(obey) as model, ExitStack() as servers:
         async with anyio.create_task_group() as group:
+
+            def listen_both() -> None:
+                group.start_soon(listen, "1")
+                group.start_soon(listen, "2")
+
             with _server(tmp_path, model, port) as first:
-                for generation in ("1", "2"):
-                    group.start_soon(listen, generation)
-                with anyio.fail_after(60):
-                    while not listening <= await _titles(first):
-                        await anyio.sleep(0.05)
+                await _until_made(first, listening, listen_both)
                 await _make(first, "before")
-            with _server(tmp_path, model, port) as second:
-                await _make(second, "last")
-                with anyio.fail_after(60):
-                    while len(finished) < len(listening):
-                        await anyio.sleep(0.05)
+            second = servers.enter_context(_server(tmp_path, model, port))
+            await _make(second, "last")
 
     assert {generation: one.code for generation, one in finished.items()} == {"1": 0, "2": 0}, finished
     for one in finished.values():

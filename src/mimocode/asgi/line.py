@@ -14,7 +14,7 @@ from mimocode.asgi.types import Message, Receive, Scope, Send
 
 CUT: Final = "mimocode.cut"
 """An extension to ASGI: `scope["extensions"][CUT]["cut"]()` closes the connection where the answer is, which its client
-takes for a fault. Any server does so when an application returns without an end, and says in its log that this is wrong.
+takes for a fault. Any server does so when an application returns without an end, but logs it as an error.
 """
 
 _log = logging.getLogger(__name__)
