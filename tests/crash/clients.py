@@ -48,7 +48,11 @@ class Clients:
 
     async def session(self, plan: SessionPlan) -> None:
         """Makes a session and sends its prompts, each after the answer before it or right behind it."""
-        made = (await self._line.surely("POST", "/session", {"title": plan.token})).json()["id"]
+        answer = await self._line.surely("POST", "/session", {"title": plan.token})
+        if answer.status_code != 200:
+            self._seen.wrong.append(f"a session for {plan.token}: {answer.status_code} {answer.text}")
+            return
+        made = answer.json()["id"]
         held = self._seen.sessions[made] = Held(plan, [plan.token])
         async with anyio.create_task_group() as group:
             if plan.deleted_after:

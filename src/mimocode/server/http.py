@@ -17,7 +17,7 @@ from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
 from mimocode.config.keys import USUAL, ServerLimits
 from mimocode.errors import MimoError
 
-from . import errors, openapi, watchdog
+from . import errors, faults, openapi, watchdog
 from .guard import Guard
 from .limits import BodyLimit, Held
 from .proxies import Proxies
@@ -84,7 +84,8 @@ def asgi(
     api.state.services = app
     api.state.held = Held(limits, app.asks)
     limited = BodyLimit(api, limits.bodyBytes)
-    return Guard(limited, password=password, reach=reach, tokens=tokens_of(app.places), proxies=proxies)
+    guarded = Guard(limited, password=password, reach=reach, tokens=tokens_of(app.places), proxies=proxies)
+    return faults.Answered(guarded)
 
 
 def _api() -> FastAPI:
@@ -108,6 +109,7 @@ def _api() -> FastAPI:
     api.add_exception_handler(MimoError, errors.on_mimo_error)
     api.add_exception_handler(RequestValidationError, errors.on_validation_error)
     api.add_exception_handler(HTTPException, errors.on_http_error)
+    api.add_exception_handler(Exception, faults.on_bug)
     return api
 
 

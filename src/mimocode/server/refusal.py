@@ -22,6 +22,8 @@ _NAMES = {
     415: "UnsupportedMediaTypeError",
     421: "MisdirectedRequestError",
     429: "TooManyRequestsError",
+    500: "UnknownError",
+    503: "UnavailableError",
 }
 
 
