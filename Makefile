@@ -1,7 +1,7 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+ and the package registries, nothing else.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup demo demo-real test contract crash survival bench check format clean
+.PHONY: setup demo demo-real test contract crash survival bench bench-compare check format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -47,9 +47,14 @@ crash: setup
 survival: setup
 	PYTHONPATH=tests:. $(BIN)/python -m tests.survival $(if $(ONLY),--only $(ONLY))
 
-# Beside the peer, in one run; writes bench/RESULTS.md.
+# Beside the least that could do it and, with PEER=1, beside the peer, in one run; writes bench/RESULTS.md. ONLY="turns
+# blocked" measures some of it again, QUICK=1 only shows that it works, RUNS=5 says how often.
 bench: setup
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(if $(PEER),--peer) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS))
+
+# Two commits, measured alternately, or two results.json: make bench-compare A=HEAD~5 B=HEAD
+bench-compare: setup
+	$(BIN)/python -m bench.compare $(A) $(B) $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick) $(if $(RUNS),--runs $(RUNS))
 
 format: setup
 	$(BIN)/ruff check --fix $(CODE)

@@ -1,45 +1,86 @@
-"""`python -m bench [--runs N] [--seconds S] [--only ours|peer] [--out DIRECTORY]`: measures, and writes the results."""
+"""Measures ours beside the least that could do it and, with `--peer`, beside the real opencode; writes the results."""
 
 import argparse
 import json
+import signal
+import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
-import psutil
-
-from . import report
-from .measure import SERVERS, Run, instant_model, measure
+from . import outside, pictures, report
+from .parts import blocked, deltas, prefixes, reading, snapshots, start, turns
+from .parts.part import Part, Seen, Setting
+from .subjects import LIMIT, OURS, PEER, Model, Subject, instant_model
 
 HERE = Path(__file__).parent
+PARTS = {module.PART.name: module.PART for module in (start, turns, blocked, deltas, reading, snapshots, prefixes)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--runs", type=int, default=3, help="of each server, alternating (default 3)")
-    parser.add_argument("--seconds", type=float, default=5, help="how long a load takes, about (default 5)")
-    parser.add_argument("--only", choices=sorted(SERVERS), help="measure one server only")
-    parser.add_argument("--out", type=Path, default=HERE, help="where RESULTS.md and results.json go")
+    parser.add_argument("--peer", action="store_true", help="measure opencode too")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", help=f"some of: {', '.join(PARTS)}")
+    parser.add_argument("--runs", type=int, help="of each subject (default: as the part says)")
+    parser.add_argument("--quick", action="store_true", help="the smallest sizes: only shows that it works")
+    parser.add_argument("--out", type=Path, default=HERE, help="where RESULTS.md, results.json and the pictures go")
     options = parser.parse_args()
-    names = [options.only] if options.only else list(SERVERS)
-    runs: dict[str, list[Run]] = {name: [] for name in names}
-    busy: list[float] = []
-    with instant_model() as model_url, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        for number in range(options.runs):
-            for name in names:
-                busy.append(psutil.cpu_percent(interval=1) / 100)
-                run = measure(name, Path(scratch) / f"{name}-{number}", model_url, seconds=options.seconds)
-                runs[name].append(run)
-                one, many = run.loads["1"], run.loads["32"]
-                print(
-                    f"{name} {number + 1}/{options.runs}: start {run.start_s:.2f} s, one turn {one.p50_ms:.1f} ms "
-                    f"({one.cpu_ms_per_turn:.1f} ms CPU), {many.turns_per_s:.1f} turns/s at 32 at once",
-                    flush=True,
-                )
-    found = report.results(runs, busy=busy, seconds=options.seconds)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "results.json").write_text(json.dumps(found, indent=1) + "\n")
-    (options.out / "RESULTS.md").write_text(report.page(found))
+    outside.many_files()
+    signal.signal(signal.SIGTERM, _end)
+    subjects = [OURS, *([PEER] if options.peer else []), LIMIT]
+    found = report.read(options.out / "results.json")
+    command = "python -m bench " + " ".join(sys.argv[1:])
+    with instant_model() as model, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        for name in options.only or PARTS:
+            runs, busy = measured(
+                PARTS[name], subjects, model, Path(scratch), runs=options.runs, quick=options.quick, say=_say
+            )
+            found["parts"][name] = report.of_part(runs, busy=busy, command=command)
+            _write(found, options.out)  # after each: what was measured is not lost with what is not
     print(f"wrote {options.out / 'RESULTS.md'}")
+
+
+def measured(
+    part: Part,
+    subjects: Sequence[Subject],
+    model: Model,
+    scratch: Path,
+    *,
+    runs: int | None,
+    quick: bool,
+    say: Callable[[Part, Subject, int, Seen], None],
+) -> tuple[dict[str, list[Seen]], list[float]]:
+    """The subjects' runs of a part, alternating; and how busy the machine was before each."""
+    wanted = [subject for subject in subjects if subject.kind in part.kinds]
+    seen: dict[str, list[Seen]] = {subject.name: [] for subject in wanted}
+    busy: list[float] = []
+    for number in range(1 if quick else runs or part.runs):
+        for subject in wanted:
+            busy.append(outside.busy())
+            home = scratch / part.name / f"{subject.name.replace('/', '_')}-{number}"
+            home.mkdir(parents=True)
+            seen[subject.name].append(part.measure(subject, Setting(home, model, quick)))
+            say(part, subject, number, seen[subject.name][-1])
+    return seen, busy
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """What was started is ended too."""
+    sys.exit(128 + number)
+
+
+def _say(part: Part, subject: Subject, number: int, seen: Seen) -> None:
+    first = ", ".join(f"{key} {report.short(values[0])}" for key, values in list(seen.figures.items())[:4])
+    print(f"{part.name} {subject.name} {number + 1}: {first}", flush=True)
+
+
+def _write(found: report.Found, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(found, indent=1) + "\n")
+    (folder / "RESULTS.md").write_text(report.page(found))
+    for name, svg in pictures.of(found).items():
+        (folder / f"{name}.svg").write_text(svg)
 
 
 if __name__ == "__main__":
