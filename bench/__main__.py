@@ -30,7 +30,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     subjects = [OURS, *([PEER] if options.peer else []), LIMIT]
     found = report.read(options.out / "results.json")
-    command = "python -m bench " + " ".join(sys.argv[1:])
+    command = _command(options)
     with instant_model() as model, tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         for name in options.only or PARTS:
             runs, busy = measured(
@@ -63,6 +63,13 @@ def measured(
             seen[subject.name].append(part.measure(subject, Setting(home, model, quick)))
             say(part, subject, number, seen[subject.name][-1])
     return seen, busy
+
+
+def _command(options: argparse.Namespace) -> str:
+    """How to measure this again; not where the results went."""
+    words = ["python -m bench", *(["--peer"] if options.peer else []), *(["--quick"] if options.quick else [])]
+    words += [f"--runs {options.runs}"] if options.runs else []
+    return " ".join([*words, *(["--only", *options.only] if options.only else [])])
 
 
 def _end(number: int, frame: FrameType | None) -> None:

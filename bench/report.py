@@ -87,8 +87,8 @@ def page(found: Found) -> str:
         "that does only what cannot be left out (`bench/raw.py`: sockets, an fsync for the prompt and one for the",
         "answer, the call of the model, rows from SQLite), or what the row says. Model and loads are processes of",
         "their own, on the same machine. Time is what a client sees; CPU and memory are of the server's whole process",
-        "tree, from the operating system. **✓** reaches what it is to reach, **✗** does not. `kill -9`, ten",
-        "thousand times: [KILLS.md](KILLS.md).",
+        "tree, from the operating system. **✓** reaches what it is to reach, **✗** does not; *times better* compares",
+        "ours with the peer. `kill -9`, ten thousand times: [KILLS.md](KILLS.md).",
         "",
     ]
     for name, part in parts.items():
@@ -101,7 +101,7 @@ def _section(name: str, part: Found) -> list[str]:
     names = list(figures)
     rows = [row for row in ROWS[name] if any(row.key in figures[subject] for subject in names)]
     beside = "peer" in names and "ours" in names
-    columns = ["", "to reach", *names, *(["peer / ours"] if beside else [])]
+    columns = ["", "to reach", *names, *(["times better"] if beside else [])]
     lines = [
         f"## {_NAMES[name]}",
         "",
@@ -135,7 +135,11 @@ def _cells(row: Row, figures: dict[str, Spreads], names: Sequence[str], *, besid
         cells.append(_cell(spread, row.unit) + mark)
     if beside:
         ours, peer = figures["ours"].get(row.key), figures["peer"].get(row.key)
-        cells.append(_times(peer["median"], ours["median"]) if ours and peer else "–")
+        if ours and peer:
+            a, b = (ours, peer) if row.more_is_better else (peer, ours)
+            cells.append(_times(a["median"], b["median"]))
+        else:
+            cells.append("–")
     return cells
 
 

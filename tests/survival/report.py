@@ -11,7 +11,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from bench.report import commit, machine, peer_version
+from bench.outside import commit, machine
+from bench.report import peer_version
 
 from support.debian import PACKAGES
 from support.programs import BIN, ROOT
