@@ -9,7 +9,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 import anyio
-from anyio.abc import ByteReceiveStream
+from anyio.abc import ByteReceiveStream, Process
 
 from mimocode.errors import ToolFailed
 
@@ -51,10 +51,13 @@ class Ripgrep:
         complaint = bytearray()
         stopped = False
         code = 2
+        started: Process | None = None
         try:
-            started = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory)
+            with anyio.CancelScope(shield=True):  # cancelled half-way, nobody would wait for it
+                started = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory)
         except (OSError, ValueError) as error:
             raise ToolFailed(f"The search cannot be started: {error}. Mend its pattern or path.") from error
+        assert started is not None
         async with started as process, anyio.create_task_group() as tasks:
             if process.stdout is not None and process.stderr is not None:
                 tasks.start_soon(_gather, process.stderr, complaint)

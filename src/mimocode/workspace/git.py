@@ -45,12 +45,15 @@ async def run(directory: Path, *words: str, feed: bytes = b"", env: Mapping[str,
         "LC_ALL": "C",
         **(env or {}),
     }
+    process: Process | None = None
     try:
-        process = await anyio.open_process(
-            ["git", *_SAFE, *words], cwd=directory, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
-        )
+        with anyio.CancelScope(shield=True):  # cancelled half-way, nobody would wait for it
+            process = await anyio.open_process(
+                ["git", *_SAFE, *words], cwd=directory, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
+            )
     except OSError as error:
         return Ran(127, b"", f"git cannot be started in {directory}: {error.strerror}")
+    assert process is not None
     out, complaint = bytearray(), bytearray()
     code = 127
     try:
