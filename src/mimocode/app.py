@@ -246,7 +246,7 @@ async def open_app(
         journal = Journal(file, bus)
         directories = Directories(env, places, queries, on_secret)
         sessions = Sessions(journal, queries, directories)
-        asks = Asks(journal, queries)
+        asks = Asks(journal, queries, long_s=places.park_after_s)
         permissions = Permissions(asks, journal, queries)
         titles = Titles(sessions)
         turns = Turns(

@@ -15,6 +15,7 @@ WhenBusy = Literal["queue", "reject", "steer"]
 OnDisconnect = Literal["continue", "abort"]
 
 STALL_NOTICE_S = 30.0
+PARK_AFTER_S = 1.0
 
 _T = TypeVar("_T", bound=str)
 _Time = TypeVar("_Time", float, None)
@@ -27,6 +28,7 @@ class Settings:
 
     `stall_notice_s` is how long a model may be silent before its session's status says so, `stall_timeout_s` how long
     before it is given up and tried again, where its provider's own settings do not say; None: the built-in times.
+    `park_after_s` is how long a turn that waits for people keeps its tasks and messages in memory.
     """
 
     home: Path
@@ -42,6 +44,7 @@ class Settings:
     on_disconnect: OnDisconnect
     stall_notice_s: float = STALL_NOTICE_S
     stall_timeout_s: float | None = None
+    park_after_s: float = PARK_AFTER_S
 
     @property
     def private(self) -> list[Path]:
@@ -88,6 +91,7 @@ def read(env: Mapping[str, str], *, home: Path | None = None) -> Settings:
         on_disconnect=_choice(env, "MIMOCODE_ON_DISCONNECT", get_args(OnDisconnect)),
         stall_notice_s=_seconds(env, "MIMOCODE_STALL_NOTICE_MS", STALL_NOTICE_S),
         stall_timeout_s=_seconds(env, "MIMOCODE_STALL_TIMEOUT_MS", None),
+        park_after_s=_seconds(env, "MIMOCODE_PARK_AFTER_MS", PARK_AFTER_S),
     )
 
 

@@ -3,15 +3,15 @@
     ask(request)      waiter registered → row read → (none: row inserted, …asked told) → wait → row read
     reply(id, …)      row settled if nobody was first → …replied told → waiter woken
     settle_all(…)     every pending ask of a session settled, each with its event
+    watch(session)    a call in place of the waiters, who are about to leave: see `session.lanes`
 
 An ask waits for ever. A waiter that is cancelled leaves its row pending: only a reply, an abort or a deletion
 settles it. Everything that affects the life of an ask is in this file.
 """
 
 import json
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -40,23 +40,89 @@ _ENDED: Mapping[str, str] = {"question": '"ended"', "permission": '{"reply":"rej
 """The stored replies of asks whose turn ended before they were answered: dismissed, and rejected."""
 
 
-class Asks:
-    """Questions and permissions that wait for a human."""
+class Waiter:
+    """One task that waits for one ask. `asked`: its row is there, so that somebody can settle it."""
 
-    def __init__(self, ledger: Ledger, queries: Queries) -> None:
+    __slots__ = ("ask_id", "asked", "woken")
+
+    def __init__(self, ask_id: str) -> None:
+        self.ask_id = ask_id
+        self.asked = False
+        self.woken = anyio.Event()
+
+    def wake(self) -> None:
+        self.woken.set()
+
+
+class Watch:
+    """Waits without a task for the first of some asks of a session to be settled; `close` it when that is over."""
+
+    __slots__ = ("_ask_ids", "_asks", "_call", "_session_id", "settled")
+
+    def __init__(self, asks: "Asks", session_id: str, ask_ids: Sequence[str], call: Callable[[], None]) -> None:
+        self._asks = asks
+        self._session_id = session_id
+        self._ask_ids = ask_ids
+        self._call = call
+        self.settled = False
+
+    def wake(self) -> None:
+        self.settled = True
+        self._call()
+
+    def close(self) -> None:
+        for ask_id in self._ask_ids:
+            self._asks.leave(self._session_id, ask_id, self)
+
+
+class Asks:
+    """Questions and permissions that wait for a human.
+
+    `long_s` is after how long a wait is told to `on_long_wait`, again and again as long as its task waits.
+    """
+
+    def __init__(self, ledger: Ledger, queries: Queries, *, long_s: float = math.inf) -> None:
         self._ledger = ledger
         self._queries = queries
-        self._waiters: dict[str, list[anyio.Event]] = {}
-        self._sessions: Counter[str] = Counter()
+        self._long_s = long_s
+        self._waiting: dict[str, list[Waiter | Watch]] = {}
+        """By ask."""
+        self._sessions: dict[str, list[Waiter | Watch]] = {}
+        """By session, one for each ask that it waits for."""
+        self.on_long_wait: Callable[[str], None] = lambda session_id: None
 
     @property
     def waiting(self) -> int:
         """How many asks are waited for in this process."""
-        return len(self._waiters)
+        return len(self._waiting)
 
     def waiting_of(self, session_id: str) -> int:
         """How many of them a session has."""
-        return self._sessions[session_id]
+        return len(self._sessions.get(session_id, ()))
+
+    def watch(self, session_id: str, call: Callable[[], None]) -> Watch | None:
+        """Has `call` called once an ask is settled that the session's tasks wait for now; they may then be cancelled.
+
+        None if one of them is just being asked, or was just settled: then they must go on.
+        """
+        waiters = [one for one in self._sessions.get(session_id, ()) if isinstance(one, Waiter)]
+        if not waiters or any(not one.asked or one.woken.is_set() for one in waiters):
+            return None
+        watch = Watch(self, session_id, [one.ask_id for one in waiters], call)
+        for one in waiters:
+            self._enter(session_id, one.ask_id, watch)
+        return watch
+
+    def _enter(self, session_id: str, ask_id: str, one: Waiter | Watch) -> None:
+        self._waiting.setdefault(ask_id, []).append(one)
+        self._sessions.setdefault(session_id, []).append(one)
+
+    def leave(self, session_id: str, ask_id: str, one: Waiter | Watch) -> None:
+        """It no longer waits for that ask."""
+        for book, key in ((self._waiting, ask_id), (self._sessions, session_id)):
+            book[key].remove(one)
+            if not book[key]:
+                del book[key]
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -71,33 +137,29 @@ class Asks:
         return PermissionReply.model_validate_json(reply)
 
     async def _ask(self, place: Place, asked: event.QuestionAsked | event.PermissionAsked) -> str:
-        async with self._waiting(asked.id, asked.sessionID) as woken:
+        waiter = Waiter(asked.id)
+        self._enter(asked.sessionID, asked.id, waiter)
+        try:
             row = await self._queries.ask(asked.id)
             if row is None:
                 await self._ledger.put(place, asked, durable=True)
-                await woken.wait()
-            elif row.settled is None:
-                await woken.wait()
-            row = await self._queries.ask(asked.id)
-            if row is None or row.reply is None:
-                # The session went, and its asks with it: whoever deleted it ends this turn as well.
-                raise NotFound("question", asked.id)
-            return row.reply
-
-    @asynccontextmanager
-    async def _waiting(self, ask_id: str, session_id: str) -> AsyncGenerator[anyio.Event]:
-        woken = anyio.Event()
-        self._sessions[session_id] += 1
-        self._waiters.setdefault(ask_id, []).append(woken)
-        try:
-            yield woken
+            if row is None or row.settled is None:
+                waiter.asked = True
+                await self._woken(asked.sessionID, waiter.woken)
+                row = await self._queries.ask(asked.id)
         finally:
-            self._sessions[session_id] -= 1
-            if not self._sessions[session_id]:
-                del self._sessions[session_id]
-            self._waiters[ask_id].remove(woken)
-            if not self._waiters[ask_id]:
-                del self._waiters[ask_id]
+            self.leave(asked.sessionID, asked.id, waiter)
+        if row is None or row.reply is None:
+            # The session went, and its asks with it: whoever deleted it ends this turn as well.
+            raise NotFound("question", asked.id)
+        return row.reply
+
+    async def _woken(self, session_id: str, woken: anyio.Event) -> None:
+        while not woken.is_set():
+            with anyio.move_on_after(self._long_s) as patience:
+                await woken.wait()
+            if patience.cancelled_caught:
+                self.on_long_wait(session_id)
 
     # ── answering ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,8 +216,8 @@ class Asks:
                 if first and meanwhile is not None:
                     await meanwhile()
             finally:
-                for woken in self._waiters.get(row.id, ()) if first else ():
-                    woken.set()
+                for one in list(self._waiting.get(row.id, ())) if first else ():
+                    one.wake()
         return first
 
     async def settle_all(self, session_id: str) -> None:

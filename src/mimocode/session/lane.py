@@ -7,6 +7,7 @@ from typing import Literal
 
 import anyio
 
+from mimocode.human.asks import Watch
 from mimocode.turn.ports import Place
 from mimocode.turn.world import Writing
 
@@ -50,7 +51,10 @@ class Running:
 
 @dataclass(slots=True)
 class Admitted:
-    """A turn in its lane. `companions` are prompts that were fed to it while it ran."""
+    """A turn in its lane. `companions` are prompts that were fed to it while it ran.
+
+    `parked` is there while it only waits for people: then it has neither a task nor its messages in memory.
+    """
 
     kind: Kind
     number: int
@@ -61,6 +65,9 @@ class Admitted:
     suspended: bool = False
     """It stopped without an end, and goes on later."""
     companions: list[Running] = field(default_factory=list[Running])
+    parked: Watch | None = None
+    begun: anyio.Event | None = None
+    """For who waits until it is at work again."""
 
     def close(self) -> None:
         """Nothing more can be fed to it."""
@@ -76,6 +83,8 @@ class Lane:
     current: Admitted | None = None
     scope: anyio.CancelScope | None = None
     place: Place | None = None
+    driven: bool = False
+    """Whether a task runs its turns now."""
     idle: anyio.Event = field(default_factory=anyio.Event)
 
     @property

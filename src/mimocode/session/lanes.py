@@ -6,11 +6,16 @@ its own end     the answer
 abort           asks settled, open parts ended, `MessageAbortedError`, the answer
 a bug           `UnknownError`, the answer
 shutdown        nothing: it goes on at the next start; who waits is told `TurnSuspendedError`
+
+A turn that has waited a while for nobody but people is parked: it is left as a killed process would leave it, and only
+its place in the lane is kept. When one of its asks is settled it goes on from its stored messages, as after a restart.
+Waiting for a month costs a row and a few hundred bytes then, not tasks and a history.
 """
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -64,6 +69,7 @@ class Lanes:
         async with anyio.create_task_group() as group:
             self._group: TaskGroup = group
             self._titles.start_with(self._beside)
+            self._asks.on_long_wait = self._park
             for work in beside:
                 group.start_soon(work)
             try:
@@ -98,30 +104,78 @@ class Lanes:
         if session_id not in self._lanes:
             self._lanes[session_id] = lane
             lane.idle, lane.scope, lane.place = anyio.Event(), None, place
-            self._group.start_soon(self._drive, session_id, lane)
+            self._start(session_id, lane)
+
+    def _start(self, session_id: str, lane: Lane) -> None:
+        lane.driven = True
+        self._group.start_soon(self._drive, session_id, lane)
 
     async def _drive(self, session_id: str, lane: Lane) -> None:
-        """Runs the lane's turns until there are none, then the session is idle."""
+        """Runs the turns until there are none, then the session is idle; or until the first of them is parked."""
         try:
-            while lane.waiting and not self.stopping:
-                lane.current = lane.waiting.popleft()
+            while lane.turns and not self.stopping:
+                lane.current = lane.current or lane.waiting.popleft()
                 await self._run(lane, lane.current)
-                lane.current = None
+                if lane.current.parked is None:
+                    lane.current = None
+                elif not lane.current.parked.settled:
+                    return
         finally:
-            for left in lane.turns:
-                self._put_aside(left)
-            del self._lanes[session_id]
-            if lane.place is not None and not self.stopping:
-                self._sessions.status(lane.place, session_id, Idle())
-            lane.idle.set()
+            lane.driven = False
+            if lane.current is None or lane.current.parked is None or self.stopping:
+                self._leave(session_id, lane)
+
+    def _leave(self, session_id: str, lane: Lane) -> None:
+        """Nothing is run in this lane any more."""
+        for left in lane.turns:
+            self._put_aside(left)
+        del self._lanes[session_id]
+        if lane.place is not None and not self.stopping:
+            self._sessions.status(lane.place, session_id, Idle())
+        lane.idle.set()
+
+    def _park(self, session_id: str) -> None:
+        """Its turn has waited for people for a while: if it does nothing else, it is parked."""
+        lane = self._lanes.get(session_id)
+        turn = lane.current if lane is not None else None
+        if lane is None or lane.scope is None or turn is None or turn.pen is None or turn.parked is not None:
+            return
+        if turn.pen.calls == self._asks.waiting_of(session_id) and not self.stopping:
+            turn.parked = self._asks.watch(session_id, partial(self._go_on, session_id, lane))
+            if turn.parked is not None:
+                lane.scope.cancel()
+
+    def _go_on(self, session_id: str, lane: Lane) -> None:
+        """Somebody answered what its parked turn asks, or it is to end."""
+        if not lane.driven and not self.stopping:
+            self._start(session_id, lane)
+
+    async def unparked(self, session_id: str) -> None:
+        """Returns when the session's turn is at work with its messages, if it was parked."""
+        lane = self._lanes.get(session_id)
+        turn = lane.current if lane is not None else None
+        if lane is not None and turn is not None and turn.parked is not None:
+            turn.begun = anyio.Event()
+            turn.parked.settled = True
+            self._go_on(session_id, lane)
+            await turn.begun.wait()
 
     async def _run(self, lane: Lane, admitted: Admitted) -> None:
-        """One turn, from where its messages stand to its answer."""
+        """One turn, from where its messages stand to its answer, or to where it is parked."""
+        if admitted.parked is not None:
+            admitted.parked.close()
+            admitted.parked = None
         handle = admitted.handle
         before = admitted.aborted  # while it runs an abort cancels the scope
         failed: AssistantError | None = MessageAbortedError() if before else None
         with anyio.CancelScope() as lane.scope:
             failed = await self._safely(handle.session_id, lambda: self._work(admitted, run=not before)) or failed
+        if admitted.parked is not None:
+            if lane.scope.cancel_called and not admitted.aborted and not self.stopping:
+                admitted.pen = lane.scope = None
+                return
+            admitted.parked.close()
+            admitted.parked = None
         admitted.close()
         if lane.scope.cancelled_caught or (failed is not None and lane.scope.cancel_called):
             # Whatever went wrong while it was being stopped: it was stopped.
@@ -136,6 +190,8 @@ class Lanes:
     async def _work(self, admitted: Admitted, *, run: bool) -> None:
         handle = admitted.handle
         admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
+        if admitted.begun is not None:
+            admitted.begun.set()
         if run:
             await self._turns.run(admitted.kind, admitted.pen, admitted.close)
 
@@ -176,6 +232,11 @@ class Lanes:
         self._release(admitted, answers.suspended(admitted.handle.session_id, admitted.handle.turn_id, admitted.pen))
 
     def _release(self, admitted: Admitted, answer: bytes) -> None:
+        if admitted.parked is not None:
+            admitted.parked.close()
+            admitted.parked = None
+        if admitted.begun is not None:
+            admitted.begun.set()
         for handle in (admitted.handle, *admitted.companions):
             self.handles.pop((handle.session_id, handle.turn_id), None)
             handle.end(answer)
@@ -196,6 +257,7 @@ class Lanes:
             admitted.aborted = True
         if lane.scope is not None:
             lane.scope.cancel()
+        self._go_on(session_id, lane)
         for admitted in meant:
             await admitted.handle.answer()
         if any(admitted.suspended for admitted in meant):
@@ -207,8 +269,10 @@ class Lanes:
         Returns when all have stopped, and who waited for them was told.
         """
         self.stopping = True
-        for lane in self._lanes.values():
+        for session_id, lane in list(self._lanes.items()):
             if lane.scope is not None:
                 lane.scope.cancel()
+            if not lane.driven:
+                self._leave(session_id, lane)
         for lane in list(self._lanes.values()):
             await lane.idle.wait()

@@ -163,6 +163,8 @@ class Runner:
         self, lane: Lane, session: Session, row: TurnRow, message: UserMessage, parts: list[Part],
         *noted: event.SessionUpdated,
     ) -> Running:  # fmt: skip
+        if self._when_busy == "steer" and row.kind == "prompt":
+            await self._lanes.unparked(session.id)  # to be fed
         lane.last_number += 1
         self._joining.numbered(session.id, lane.last_number)
         admitted = Admitted(row.kind, lane.last_number, Running(session.id, row.id))

@@ -35,6 +35,8 @@ async def why(session: Session, lanes: Lanes, queries: Queries) -> Why:
     )
     pen = turns[0].pen
     if pen is None:
+        if turns[0].parked is not None and told.asks:
+            return _for_human(told) or told
         row = rows.get(turns[0].handle.turn_id)
         begun = row.created if row is not None else session.time.updated
         return told.but(state="queued", since=begun, unblock="Nobody: it is about to begin.")

@@ -32,6 +32,7 @@ DOOM_LOOP = 3
 async def run_tools(pen: Writing, action: RunTools) -> None:
     """Runs every call that has not ended. A call found running is one whose process died: see `_is_lost`."""
     before = Before(pen, action.message_id)
+    pen.calls = len(action.parts)
     async with anyio.create_task_group() as group:
         for part in action.parts:
             group.start_soon(_Running(pen, part, before).run)
@@ -44,9 +45,14 @@ class _Running:
         self._pen = pen
         self._part = part
         self._before = before
-        self._start_ms = pen.world.clock.now_ms()
+        state = part.state
+        self._start_ms = state.time.start if isinstance(state, ToolRunning) else pen.world.clock.now_ms()
 
     async def run(self) -> None:
+        await self._to_its_end()
+        self._pen.calls -= 1
+
+    async def _to_its_end(self) -> None:
         tool = self._pen.world.toolbox.get(self._part.tool)
         if self._is_lost(tool):
             await self._end_lost()
@@ -141,8 +147,10 @@ class _Running:
 
     async def _show(self, state: ToolRunning, *, waiting: bool, durable: bool = False) -> None:
         marks = {**(self._part.metadata or {}), WAITING: "permission"} if waiting else self._unmarked().metadata
-        self._part = self._part.but(state=state, metadata=marks)
-        await self._pen.put(self._pen.part(self._part), durable=durable)
+        part = self._part.but(state=state, metadata=marks)
+        if part != self._part:  # one that goes on waiting is shown already
+            self._part = part
+            await self._pen.put(self._pen.part(part), durable=durable)
 
     def _unmarked(self) -> ToolPart:
         marks = {key: value for key, value in (self._part.metadata or {}).items() if key != WAITING}

@@ -80,8 +80,8 @@ class Calling:
 class Writing:
     """The turn's pen: what it writes goes to the journal and into the history it decides by.
 
-    `calling`, and `groups` (the process groups of tools that run, by their parts), are for who asks what the turn
-    waits for; the turn itself never looks at them.
+    `calling`, `calls` (how many calls of tools have not ended) and `groups` (the process groups of tools that run, by
+    their parts) are for who asks what the turn waits for; the turn itself never looks at them.
     """
 
     def __init__(self, turn: Turn, world: World, history: History) -> None:
@@ -89,6 +89,7 @@ class Writing:
         self.world = world
         self.history = history
         self.calling: Calling | None = None
+        self.calls = 0
         self.groups: dict[str, int] = {}
         self._carried: list[Body | Kept] = []
 

@@ -312,4 +312,4 @@ async def test_waits_leave_nothing_behind(desk: Desk) -> None:
         await desk.bus.until(event.QuestionAsked)
         await desk.asks.reply_question("que_1", RED)
 
-    assert vars(desk.asks)["_waiters"] == {}
+    assert desk.asks.waiting == 0

@@ -1,0 +1,176 @@
+"""A turn that waits for nobody but people has neither a task nor its messages in memory, and loses nothing by that."""
+
+import gc
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+from dirty_equals import IsPartialDict
+
+from mimocode.asgi.group import task_group
+from mimocode.turn.history import History
+from mimocode.wire.base import JsonObject
+from support.system import QUESTION, System, system
+
+AT_ONCE = {"MIMOCODE_PARK_AFTER_MS": "1"}
+STEERED = QUESTION.replace("You said {{answer}}.", "You also said {{last_user}}.")
+ONE_WORKS = """
+call: bash {"command": "while [ ! -e stop ]; do sleep 0.05; done; echo worked >> worked.txt"}
+""" + QUESTION.lstrip("\n")
+
+
+def is_parked(running: System, session: str) -> bool:
+    lane = vars(vars(running.app.runner)["_lanes"])["_lanes"].get(session)
+    return lane is not None and not lane.driven and lane.current.pen is None
+
+
+async def parked(running: System, session: str, kind: str = "question") -> JsonObject:
+    """What its turn asks, once it is parked."""
+    asked = await running.asked(kind)
+    with anyio.fail_after(20):
+        while not is_parked(running, session):
+            await anyio.lowlevel.checkpoint()
+    return asked
+
+
+def text_of(message: JsonObject) -> str:
+    return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
+
+
+def tool_of(message: JsonObject) -> JsonObject:
+    return next(part for part in message["parts"] if part["type"] == "tool")
+
+
+async def test_a_parked_turn_has_no_history_in_memory_and_answers_as_if_it_had(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            await parked(running, session)
+            gc.collect()
+            held = [one for one in gc.get_objects() if isinstance(one, History)]
+            shown = tool_of((await running.messages(session))[1])
+            await running.answer("Blue")
+
+        messages = await running.messages(session)
+        asked = [event for event in running.told.events if event["type"] == "question.asked"]
+    assert held == []
+    assert text_of(answers[0]) == "You said Blue."
+    assert len(asked) == 1
+    assert tool_of(messages[1])["state"]["time"]["start"] == shown["state"]["time"]["start"]
+
+
+async def test_a_permission_is_given_to_a_parked_turn_and_its_command_runs_once(tmp_path: Path) -> None:
+    script = 'call: bash {"command": "echo ran >> ran.txt"}\n---\ntext: Done.'
+    async with system(tmp_path, script, config={"permission": {"bash": "ask"}}, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            asked = await parked(running, session, "permission")
+            await running.client.post(f"/permission/{asked['id']}/reply", json={"reply": "once"})
+
+    assert (tmp_path / "project" / "ran.txt").read_text() == "ran\n"
+    assert text_of(answers[0]) == "Done."
+
+
+async def test_aborting_a_parked_turn_ends_it_and_what_it_asked(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            await parked(running, session)
+            aborted = await running.client.post(f"/session/{session}/abort")
+
+        left = (await running.client.get("/question")).json()
+        statuses = (await running.client.get("/session/status")).json()
+    assert aborted.json() is True
+    assert answers[0]["info"]["error"] == IsPartialDict(name="MessageAbortedError")
+    assert (left, statuses) == ([], {})
+
+
+async def test_deleting_the_session_of_a_parked_turn_ends_it(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            await parked(running, session)
+            await running.client.delete(f"/session/{session}")
+
+        left = (await running.client.get("/question")).json()
+    assert answers[0]["info"]["error"] == IsPartialDict(name="MessageAbortedError")
+    assert left == []
+
+
+async def test_what_is_said_to_a_parked_turn_is_fed_to_it(tmp_path: Path) -> None:
+    async with system(tmp_path, STEERED, env={**AT_ONCE, "MIMOCODE_BUSY": "steer"}) as running:
+        session = await running.session()
+        answers: list[JsonObject] = []
+
+        async def second() -> None:
+            answers.append(await running.prompt(session, "second"))
+
+        async with running.prompting(session, "first") as first, task_group() as group:
+            await parked(running, session)
+            group.start_soon(second)
+            await running.told.until("message.part.updated", lambda told: told["part"].get("text") == "second")
+            await running.answer("Red")
+
+    assert first == answers
+    assert text_of(answers[0]) == "You also said second."
+
+
+async def test_prompts_behind_a_parked_turn_are_answered_after_it(tmp_path: Path) -> None:
+    script = "each-prompt: yes\n" + QUESTION.lstrip("\n").replace("call: question", "prompt: ask me\ncall: question", 1)
+    async with system(tmp_path, script, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session, "ask me") as first:
+            await parked(running, session)
+            async with running.prompting(session, "be") as second:
+                await running.told.until("message.part.updated", lambda told: told["part"].get("text") == "be")
+                still = is_parked(running, session)
+                await running.answer("Red")
+
+    assert still
+    assert text_of(first[0]) == "You said Red."
+    assert second[0]["info"]["parentID"] != first[0]["info"]["parentID"]
+
+
+async def test_a_parked_turn_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session, messageID="msg_go") as suspended:
+            asked = await parked(running, session)
+            await running.app.runner.suspend()
+
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        again = await parked(running, session)
+        async with running.prompting(session, messageID="msg_go") as answers:
+            await running.answer("Blue")
+
+    assert suspended[0]["info"]["error"] == IsPartialDict(name="TurnSuspendedError")
+    assert again == asked
+    assert text_of(answers[0]) == "You said Blue."
+
+
+async def test_a_turn_of_which_one_call_still_works_is_not_parked(tmp_path: Path) -> None:
+    async with system(tmp_path, ONE_WORKS, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            await running.asked()
+            for _ in range(200):
+                await anyio.lowlevel.checkpoint()
+            while_working = is_parked(running, session)
+            (running.project / "stop").touch()
+            await parked(running, session)
+            await running.answer("Blue")
+
+    assert not while_working
+    assert (tmp_path / "project" / "worked.txt").read_text() == "worked\n"
+    assert text_of(answers[0]) == "You said Blue."
+
+
+async def test_a_parked_turn_says_what_it_waits_for(tmp_path: Path) -> None:
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session):
+            asked = await parked(running, session)
+            why = (await running.client.get(f"/session/{session}/why")).json()
+            await running.answer("Blue")
+
+    assert why == IsPartialDict(state="human", asks=[IsPartialDict(id=asked["id"])])
