@@ -1,5 +1,6 @@
 """A POST that waits for a human never looks dead: spaces come before the turn completes, and the body still parses."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -45,6 +46,32 @@ async def _spaces_then_json(running: System, client: httpx.AsyncClient) -> None:
     assert replied.status_code == 200
     assert json.loads(body)["info"] == IsPartialDict(role="assistant", finish="stop")
     assert body.rstrip() == body
+
+
+async def test_an_answer_that_waits_has_no_task_at_the_server_and_is_whole(tmp_path: Path) -> None:
+    at_once = {"MIMOCODE_PARK_AFTER_MS": "1"}
+    async with system(tmp_path, QUESTION, env=at_once) as running, served(running) as client:
+        session = await running.session()
+        with anyio.fail_after(30):
+            async with client.stream("POST", f"/session/{session}/message", json=prompt_of("go")) as response:
+                chunks = response.aiter_raw()
+                seen = await anext(chunks)
+                asked = await running.asked()
+                while len(seen) < 3:
+                    seen += await anext(chunks)
+                tasks = answering()
+                await running.client.post(f"/question/{asked['id']}/reply", json={"answers": [["Blue"]]})
+                body = seen + b"".join([chunk async for chunk in chunks])
+
+    assert tasks == []
+    assert seen.strip() == b""
+    assert json.loads(body)["info"] == IsPartialDict(role="assistant", finish="stop")
+
+
+def answering() -> list[str]:
+    """The requests that have a task at the server."""
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return [name for name in names if "run_asgi" in name]
 
 
 async def test_headers_and_the_first_space_come_at_once_whatever_the_interval(tmp_path: Path) -> None:

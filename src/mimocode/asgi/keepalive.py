@@ -12,9 +12,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
-from anyio import move_on_after
+from anyio import current_time, move_on_after
 
-from mimocode.asgi.line import line_to
+from mimocode.asgi.line import Parked, cut, line_to, parker
 from mimocode.asgi.ticker import Silence, Ticker
 from mimocode.asgi.types import Header, Receive, Scope, Send
 
@@ -43,6 +43,9 @@ class KeptAlive:
     If it raises all the same, or the server cancels the request, the body is ended with what `on_error` makes of the
     error, and the error goes on to the server, which logs it.
 
+    With `ready` the answer waits without a task where the server can park it (`asgi.line.PARK`). It has a function
+    called when `tail` will not wait any more, at once if that is so already, and returns what takes that back.
+
     `headers` are added to the component's own, names in lower case. A Content-Length is refused, since it makes proxies
     hold everything back. `background` runs when the answer is over, also when the client left.
     """
@@ -55,6 +58,7 @@ class KeptAlive:
         *,
         interval_s: float,
         ticker: Ticker,
+        ready: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
         headers: Iterable[Header] = (),
         on_error: Callable[[BaseException], bytes] = internal_error,
         stuck_after_s: float = 60.0,
@@ -70,19 +74,45 @@ class KeptAlive:
         self._tail = tail
         self._interval_s = interval_s
         self._ticker = ticker
+        self._ready = ready
         self._on_error = on_error
         self._stuck_after_s = stuck_after_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        park = parker(scope)
+        if park is None or self._ready is None:
+            await self._answer(scope, receive, send, begun=False)
+            return
+        async with _Ending(send, self._on_error) as ending:
+            with move_on_after(self._stuck_after_s) as patience:
+                await self._begin(send, ending)
+        if patience.cancelled_caught:
+            cut(scope)
+            await self._over()
+            return
+        beats = _Beats(self._ticker, self._interval_s)
+
+        async def rest() -> None:
+            beats.stop()
+            await self._answer(scope, receive, send, begun=True)
+
+        beats.start(park(rest), self._ready)
+
+    async def _begin(self, send: Send, ending: "_Ending") -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        ending.owed = True
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, begun: bool) -> None:
         async with (
             _Ending(send, self._on_error) as ending,
             line_to(scope, receive, send, ticker=self._ticker, stuck_after_s=self._stuck_after_s) as line,
         ):
             silence = Silence(self._ticker, self._interval_s)
             tail = _Tail(self._tail, silence)
-            await line.send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            ending.owed = True
-            await line.send({"type": "http.response.body", "body": b" ", "more_body": True})
+            ending.owed = begun
+            if not begun:
+                await self._begin(line.send, ending)
             line.group.start_soon(tail.wait)
             await silence.passed()
             while tail.json is None:
@@ -90,8 +120,39 @@ class KeptAlive:
                 await silence.passed()
             ending.owed = False
             await line.send({"type": "http.response.body", "body": tail.json, "more_body": False})
+        await self._over()
+
+    async def _over(self) -> None:
         if self.background is not None:
             await self.background()
+
+
+class _Beats:
+    """The beats of a parked answer: an entry of the wheel, which has no task of its own."""
+
+    def __init__(self, ticker: Ticker, interval_s: float) -> None:
+        self._ticker = ticker
+        self._interval_s = interval_s
+        self._parked: Parked | None = None
+        self._forget: Callable[[], None] = _nothing
+
+    def start(self, parked: Parked, ready: Callable[[Callable[[], None]], Callable[[], None]]) -> None:
+        self._parked = parked
+        self._ticker.put(self, current_time() + self._interval_s)
+        self._forget = ready(parked.wake)
+
+    def stop(self) -> None:
+        self._ticker.drop(self)
+        self._forget()
+
+    def due(self, now: float) -> float | None:
+        if self._parked is not None:
+            self._parked.write(b" ")
+        return now + self._interval_s
+
+
+def _nothing() -> None:
+    """There is nothing to take back."""
 
 
 class _Tail:

@@ -1,9 +1,9 @@
 """The line to one client: it notices when the client has gone, or no longer reads, and cancels what is done for it."""
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
@@ -17,6 +17,12 @@ CUT: Final = "mimocode.cut"
 takes for a fault. Any server does so when an application returns without an end, but logs it as an error.
 """
 
+PARK: Final = "mimocode.park"
+"""An extension to ASGI, for an application that waits in the middle of its answer: it calls
+`scope["extensions"][PARK]["park"](rest)`, which gives a `Parked`, and returns. The server keeps the connection without
+a task, and runs `rest()` as if the application had not returned: when woken, when the client leaves, when it stops.
+"""
+
 _log = logging.getLogger(__name__)
 
 
@@ -25,6 +31,24 @@ def cut(scope: Scope) -> None:
     extension = scope.get("extensions", {}).get(CUT)
     if extension is not None:
         extension["cut"]()
+
+
+class Parked(Protocol):
+    """An answer that waits at the server, with a body that has begun."""
+
+    def write(self, body: bytes) -> None:
+        """Sends a piece of the body; not while the client does not read."""
+        ...
+
+    def wake(self) -> None:
+        """Has the rest run. Nothing happens if it was woken before."""
+        ...
+
+
+def parker(scope: Scope) -> Callable[[Callable[[], Awaitable[None]]], Parked] | None:
+    """How to park an answer here; None where the server cannot."""
+    extension = scope.get("extensions", {}).get(PARK)
+    return None if extension is None else extension["park"]
 
 
 class Line:

@@ -7,15 +7,17 @@ heads, slow requests, connections.
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mimocode.asgi.line import CUT
+from mimocode.asgi.line import CUT, PARK
 from mimocode.config.keys import ServerLimits
 
+from .parking import Parked, Rest
 from .patience import LINGER_S, SLOWEST, Patience
 
 _REASONS: Final = {
@@ -46,6 +48,8 @@ class Connection(HttpToolsProtocol):
     """The status and the reason by which a head is refused that the parser has let pass."""
     _superfluous = False
     _refused = False
+    _lost = False
+    _parked: Parked | None = None
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -63,7 +67,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.patience.end(self)
+        self._lost = True
         super().connection_lost(exc)
+        self.wake()
 
     # ── what comes ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -94,7 +100,8 @@ class Connection(HttpToolsProtocol):
         if self._told is not None:
             raise ValueError(self._told[1])  # the parser makes its own error of it, which is answered with the reason
         super().on_headers_complete()
-        self.scope["extensions"] = {CUT: {"cut": partial(self._cut, self.cycle)}}
+        cycle = self.cycle
+        self.scope["extensions"] = {CUT: {"cut": partial(self._cut, cycle)}, PARK: {"park": partial(self._park, cycle)}}
         self._body_bytes = 0
         self.patience.begin(self)
         if self.parser is not None and self.parser.should_upgrade():
@@ -127,6 +134,45 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             self.transport.close()
+
+    # ── answers that wait ────────────────────────────────────────────────────────────────────────────────
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Callable[..., Awaitable[None]]) -> None:
+        super()._start_asgi_task(cycle, partial(self._until_parked, cycle, app))
+
+    async def _until_parked(
+        self, cycle: RequestResponseCycle, app: Callable[..., Awaitable[None]], *called: Any
+    ) -> None:
+        await app(*called)
+        parked = self._parked
+        if parked is None:
+            return
+        if parked.woken:
+            self._parked = None
+            await parked.rest()
+        else:
+            parked.stays = True
+            cycle.disconnected = True  # the library would take the answer for one that was left unfinished
+
+    def _park(self, cycle: RequestResponseCycle, rest: Rest) -> Parked:
+        self._parked = Parked(cycle, rest, self._go_on)
+        return self._parked
+
+    def wake(self) -> None:
+        """If an answer is parked here, the rest of it runs: its client has left, or the server stops."""
+        if self._parked is not None:
+            self._parked.wake()
+
+    def _go_on(self, parked: Parked) -> None:
+        self._parked = None
+        cycle = parked.cycle
+        cycle.disconnected = self._lost
+        cycle.on_response = self.on_response_complete
+
+        async def rest(*_: Any) -> None:
+            await parked.rest()
+
+        super()._start_asgi_task(cycle, rest)
 
     # ── what does not come ───────────────────────────────────────────────────────────────────────────────
 

@@ -20,13 +20,14 @@ from typing import Final, Literal
 import uvicorn
 from anyio import TASK_STATUS_IGNORED, CancelScope, Event, move_on_after, open_signal_receiver, sleep
 from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.types import ASGIApp
 from mimocode.config.keys import USUAL, ServerLimits
 from mimocode.errors import Unavailable
 
-from .connection import connection_of
+from .connection import Connection, connection_of
 from .patience import LOOK_EVERY_S, Patience
 from .sockets import not_had, tcp
 from .sockets import unix as unix_socket
@@ -227,6 +228,10 @@ class _Embedded(uvicorn.Server):
             await self._stop_app()
 
     async def _cancel_all(self) -> None:
+        for connection in self.server_state.connections:
+            if isinstance(connection, Connection):
+                connection.wake()
+        await checkpoint()  # a task that has not begun would be cancelled without a word
         tasks = list(self.server_state.tasks)
         _log.warning("%d requests were not over after %g s: ended", len(tasks), self._grace_s)
         for task in tasks:

@@ -95,8 +95,10 @@ class TurnAnswer(Response):
                 self._answer,
                 interval_s=self._interval_s,
                 ticker=ticker,
+                ready=self._ready,
                 headers=[(name.encode(), value.encode("latin-1")) for name, value in told.items()],
             )
+            kept.background = self._left
             await kept(scope, receive, send)
         else:
             async with line_to(scope, receive, send, ticker=ticker, stuck_after_s=_STUCK_AFTER_S) as line:
@@ -104,6 +106,13 @@ class TurnAnswer(Response):
                     with move_on_after(self._within_s):
                         await self._running.answer()
                 await (await self._so_far())(scope, receive, line.send)
+            await self._left()
+
+    def _ready(self, call: Callable[[], None]) -> Callable[[], None]:
+        return self._running.then(lambda _: call())
+
+    async def _left(self) -> None:
+        """The client has its answer, or has left."""
         if self._owed and self._app.places.on_disconnect == "abort":
             with suppress(Unavailable):  # the server stops: nobody is left to be told
                 await self._app.runner.abort(self._running.session_id)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -38,14 +39,25 @@ class Running:
         """Whether the answer is there."""
         return self._ended.is_set()
 
-    def then(self, call: Callable[[bytes], None]) -> None:
-        """Has `call` called with the answer when the turn ends in this process."""
-        self._then.append(call)
+    def then(self, call: Callable[[bytes], None]) -> Callable[[], None]:
+        """Has `call` called with the answer when the turn ends in this process, at once if it has. Returns what takes
+        that back.
+        """
+        if self.over:
+            call(self._answer)
+        else:
+            self._then.append(call)
+        return partial(self._forget, call)
+
+    def _forget(self, call: Callable[[bytes], None]) -> None:
+        if call in self._then:
+            self._then.remove(call)
 
     def end(self, answer: bytes) -> None:
         self._answer = answer
         self._ended.set()
-        for call in self._then:
+        called, self._then = self._then, []
+        for call in called:
             call(answer)
 
 

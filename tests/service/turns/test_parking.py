@@ -8,6 +8,7 @@ import anyio.lowlevel
 from dirty_equals import IsPartialDict
 
 from mimocode.asgi.group import task_group
+from mimocode.session.lanes import Lanes
 from mimocode.turn.history import History
 from mimocode.wire.base import JsonObject
 from support.system import QUESTION, System, system
@@ -20,8 +21,9 @@ call: bash {"command": "while [ ! -e stop ]; do sleep 0.05; done; echo worked >>
 
 
 def is_parked(running: System, session: str) -> bool:
-    lane = vars(vars(running.app.runner)["_lanes"])["_lanes"].get(session)
-    return lane is not None and not lane.driven and lane.current.pen is None
+    lanes: Lanes = vars(running.app.runner)["_lanes"]
+    lane = lanes.get(session)
+    return lane is not None and not lane.driven and lane.current is not None and lane.current.pen is None
 
 
 async def parked(running: System, session: str, kind: str = "question") -> JsonObject:

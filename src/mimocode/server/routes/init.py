@@ -31,8 +31,8 @@ class _Over(Running):
         await self._turn.answer()
         return b"true"
 
-    def then(self, call: Callable[[bytes], None]) -> None:
-        self._turn.then(call)
+    def then(self, call: Callable[[bytes], None]) -> Callable[[], None]:
+        return self._turn.then(call)
 
     @property
     def over(self) -> bool:
