@@ -12,7 +12,7 @@ from mimocode.store.refused import damaged, refused
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0004"
+HEAD = "0005"
 """The revision this version of the code reads and writes."""
 
 _OURS = {"alembic_version", "session", "turn", "ask"}
