@@ -104,7 +104,8 @@ def _api() -> FastAPI:
         streamed.methods = {"GET"}  # and no HEAD, whose answer would never end
         api.router.routes.append(streamed)
     for routes in ROUTES:
-        # As they are: what is included would be made a second time.
+        # As they are: what is included would be made a second time. So each says itself that a body is JSON also
+        # where no content type says so.
         api.router.routes.extend(routes.router.routes)
     api.router.routes.append(Route("/doc", _doc, methods=["GET"]))
     api.add_exception_handler(MimoError, errors.on_mimo_error)

@@ -31,7 +31,7 @@ from mimocode.wire.v2 import (
 
 from .second import Spelled, There, location_of
 
-router = APIRouter(prefix="/api", tags=["api"], route_class=Spelled)
+router = APIRouter(strict_content_type=False, prefix="/api", tags=["api"], route_class=Spelled)
 
 QuestionId = Annotated[str, Path(alias="requestID", pattern="^que")]
 PermissionId = Annotated[str, Path(alias="requestID", pattern="^per")]

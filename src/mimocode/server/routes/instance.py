@@ -13,7 +13,7 @@ from mimocode.wire import event
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Session
 
-router = APIRouter(tags=["server"])
+router = APIRouter(strict_content_type=False, tags=["server"])
 
 
 class ProjectSummary(Wire):

@@ -19,7 +19,7 @@ from mimocode.wire.prompt import PromptInput
 
 PREFER = "`wait`: the answer, beating until it is there; `wait=N`: the answer, or 202 after N seconds (RFC 7240)"
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 @router.get("/session/{sessionID}/message", operation_id="session.messages", response_model=list[WithParts])

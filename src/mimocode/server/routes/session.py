@@ -14,7 +14,7 @@ from mimocode.wire.session import Session, SessionStatus, Todo
 
 from .share import shares_of
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 @router.get("/session", operation_id="session.list", response_model=list[Session])
