@@ -40,7 +40,6 @@ _LATER = (
     "pydantic_ai.providers.openai",
     "pyjson5",
     "rich.traceback",
-    "structlog",
     "tree_sitter_bash",
     "uvicorn.lifespan.on",
     "uvloop",

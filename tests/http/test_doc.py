@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
@@ -101,7 +102,7 @@ async def test_routes_that_the_framework_does_not_know_are_documented_too(tmp_pa
             api = vars(api)["_app"]
         told = (await running.client.get("/doc")).json()
 
-    raw = {route.path for route in api.routes if isinstance(route, Route)}
+    raw = {route.path for route in api.routes if isinstance(route, Route) and not isinstance(route, APIRoute)}
     assert {"/event", "/session/{sessionID}/message"} < raw
     assert raw - set(told["paths"]) == {"/doc"}
 

@@ -73,6 +73,21 @@ def test_on_a_terminal_it_is_a_line_for_people_unless_json_is_asked_for() -> Non
     assert lines(piped)[0]["event"] == "turn started"
 
 
+def test_a_line_for_people_has_the_fields_and_the_traceback_and_no_control_character_in_a_field() -> None:
+    terminal = Terminal()
+    log.configure({"NO_COLOR": "1"}, stream=terminal)
+
+    try:
+        raise ValueError("late")
+    except ValueError:
+        _log.exception("turn failed", extra={"session": "ses_1", "title": "a \x1b[2Jtitle"})
+
+    first, *trace = terminal.getvalue().splitlines()
+    expected = r"[error    ] turn failed [mimocode.session.runner] session=ses_1 title='a \x1b[2Jtitle'"
+    assert first.partition(" ")[2] == expected
+    assert (trace[0], trace[-1]) == ("Traceback (most recent call last):", "ValueError: late")
+
+
 def test_the_command_line_goes_before_the_environment_and_info_is_the_default() -> None:
     def logged(env: dict[str, str], level: str | None = None) -> list[str]:
         stream = io.StringIO()

@@ -1,5 +1,6 @@
 """The commands of `mimo`, and nothing of what they do."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -77,6 +78,7 @@ def serve(
     """Serve the HTTP API until SIGTERM or SIGINT. It says on stdout when and where it answers."""
 
     def work() -> int:
+        gc.disable()  # until the server answers: what is made till then stays, and is not to be looked through
         from .serve import Serving
         from .serve import run as served
 

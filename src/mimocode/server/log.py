@@ -1,14 +1,16 @@
-"""Structured logs on stderr, without secrets. Only this module knows structlog; others use `logging` and ``extra=``.
+"""Structured logs on stderr, without secrets. Others use `logging` and ``extra=``.
 
 On a terminal a line for people, elsewhere one JSON object a line. Three things keep secrets out, whatever is logged:
 fields whose names say that they hold one, texts in which one is recognizable (an Authorization header, a ``token=`` in
 a URL), and values that were registered with `redact`.
 """
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, TextIO, cast
 from urllib.parse import quote
 
@@ -80,12 +82,49 @@ def _field(name: str, value: object, depth: int) -> Any:
     return scrubbed(value, depth=depth + 1)
 
 
-def _without_secrets(_logger: Any, _method: str, event: Any) -> Any:
-    """A structlog processor; `_record` and the like are structlog's own and are removed after it."""
-    return {
-        name: value if name.startswith("_") else _field(name, value, 0)
-        for name, value in cast(dict[str, Any], event).items()
-    }
+class _Lines(logging.Formatter):
+    """A record as JSON or as a line for people, its extra fields and its traceback with it; no secret in either.
+
+    Libraries for this take a tenth of the time of a start to load.
+    """
+
+    def __init__(self, *, as_json: bool, colours: bool = False) -> None:
+        super().__init__()
+        self._as_json = as_json
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {"event": record.getMessage()}
+        told |= {name: value for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            told["stack"] = record.stack_info
+        told = {name: _field(name, value, 0) for name, value in told.items()}
+        told |= {"level": record.levelname.lower(), "logger": record.name}
+        if not self._as_json:
+            return self._line(told, record)
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+        return json.dumps(told | {"timestamp": when.replace("+00:00", "Z")}, ensure_ascii=False)
+
+    def _line(self, told: dict[str, object], record: logging.LogRecord) -> str:
+        traces = [str(told.pop(name)) for name in ("exception", "stack") if name in told]
+        level, event, logger = (str(told.pop(name)) for name in ("level", "event", "logger"))
+        shown = f"{level:9}"
+        if self._colours and level in _COLOURS:
+            shown = f"\x1b[{_COLOURS[level]}m{shown}\x1b[0m"
+        when = self.formatTime(record, "%H:%M:%S")
+        fields = "".join(f" {name}={_plain_or_quoted(value)}" for name, value in told.items())
+        return "\n".join([f"{when} [{shown}] {event} [{logger}]{fields}", *traces])
+
+
+_OF_EVERY_RECORD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_COLOURS: Final = {"debug": 32, "info": 32, "warning": 33, "error": 31, "critical": 31}
+
+
+def _plain_or_quoted(value: object) -> str:
+    text = str(value)
+    return text if text.isprintable() and not re.search(r"[\s\"=]", text) else repr(value)
 
 
 def level_of(value: str | None, env: Mapping[str, str]) -> int:
@@ -108,30 +147,10 @@ def configure(env: Mapping[str, str], *, level: str | None = None, stream: TextI
 
     `level` is the command line's and goes before the environment's.
     """
-    import structlog
-
     out = stream or sys.stderr
     lowest, as_json = level_of(level, env), _as_json(out, env)
-    renderer = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if as_json
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
-    )
     handler = logging.StreamHandler(out)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-            processors=[
-                structlog.stdlib.add_log_level,
-                structlog.stdlib.add_logger_name,
-                structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=as_json),
-                structlog.processors.format_exc_info,
-                _without_secrets,
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                renderer,
-            ],
-        )
-    )
+    handler.setFormatter(_Lines(as_json=as_json, colours=out.isatty() and not env.get("NO_COLOR")))
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]

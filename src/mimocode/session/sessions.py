@@ -12,7 +12,7 @@ import anyio
 from mimocode import WIRE_VERSION, ids
 from mimocode.errors import NotFound
 from mimocode.store.queries import Queries
-from mimocode.store.rows import Op, Page, SessionFilter
+from mimocode.store.rows import Op, Page, SessionFilter, Told
 from mimocode.turn.ports import Place
 from mimocode.wire import event
 from mimocode.wire.ask import Rule
@@ -211,6 +211,10 @@ class Sessions:
         """Newest change first."""
         return await self._queries.sessions(wanted)
 
+    async def list_json(self, wanted: SessionFilter) -> bytes:
+        """The same as JSON, for who only sends it on."""
+        return await self._queries.sessions_json(wanted)
+
     async def children(self, session_id: str) -> "list[Session]":
         """Raises `NotFound`."""
         await self.get(session_id)
@@ -245,6 +249,11 @@ class Sessions:
         """Oldest first. Raises `NotFound`."""
         await self.get(session_id)
         return await self._queries.messages(session_id, page)
+
+    async def messages_json(self, session_id: str, page: Page | None = None) -> Told:
+        """The same as JSON, for who only sends it on. Raises `NotFound`."""
+        await self.get(session_id)
+        return await self._queries.messages_json(session_id, page)
 
     async def message(self, session_id: str, message_id: str) -> WithParts:
         """Raises `NotFound`."""

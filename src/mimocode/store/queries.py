@@ -10,7 +10,8 @@ from mimocode.wire.message import MESSAGE, Message, WithParts
 from mimocode.wire.part import PART, Part
 from mimocode.wire.session import Project, Session, Todo
 
-from .rows import Approval, AskRow, Page, SessionFilter, TurnRow, Value
+from . import lists
+from .rows import Approval, AskRow, Page, SessionFilter, Told, TurnRow, Value
 from .sqlite import SqliteFile
 
 _TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo])
@@ -29,26 +30,12 @@ class Queries:
         return Session.model_validate_json(rows[0]["data"]) if rows else None
 
     async def sessions(self, wanted: SessionFilter) -> list[Session]:
-        conditions: list[tuple[str, Value]] = []
-        for column, value in (
-            ("directory = ?", wanted.directory),
-            ("project_id = ?", wanted.project),
-            ("path = ?", wanted.path),
-            ("parent_id = ?", wanted.parent),
-            ("updated >= ?", wanted.start),
-        ):
-            if value is not None:
-                conditions.append((column, value))
-        if wanted.search:
-            pattern = wanted.search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            conditions.append(("title LIKE ? ESCAPE '\\'", f"%{pattern}%"))
-        clauses = [clause for clause, _ in conditions] + (["parent_id IS NULL"] if wanted.roots else [])
-        where = f"WHERE {' AND '.join(clauses)}" if clauses else ""
-        rows = await self._file.rows(
-            f"SELECT data FROM session {where} ORDER BY updated DESC, id LIMIT ?",  # noqa: S608 - our own clauses
-            (*(value for _, value in conditions), wanted.limit),
-        )
+        rows = await self._file.rows(*lists.sessions_sql(wanted))
         return [Session.model_validate_json(row["data"]) for row in rows]
+
+    async def sessions_json(self, wanted: SessionFilter) -> bytes:
+        """The same as a list of JSON."""
+        return await self._file.read(lambda connection: lists.sessions(connection, wanted))
 
     async def projects(self) -> list[Project]:
         rows = await self._file.rows("SELECT data FROM project ORDER BY created")
@@ -73,15 +60,12 @@ class Queries:
         """Oldest first, in the order they were stored: a clock that is set changes nothing. With a page, its newest
         `limit` before the cursor.
         """
-        if page is None:
-            sql = "SELECT id, data FROM message WHERE session_id = ? ORDER BY born"
-            return [message for _, message in await self._with_parts(session_id, sql, (session_id,))]
-        before, cursor = "", tuple[Value, ...]()
-        if page.created is not None:
-            before, cursor = _BEFORE, (session_id, page.id, session_id, page.created, page.id)
-        newest = f"SELECT rowid FROM message WHERE session_id = ? {before} ORDER BY born DESC LIMIT ?"  # noqa: S608 - our own clauses
-        sql = f"SELECT id, data FROM message WHERE rowid IN ({newest}) ORDER BY born"  # noqa: S608 - our own clauses
-        return [message for _, message in await self._with_parts(session_id, sql, (session_id, *cursor, page.limit))]
+        sql, parameters = lists.messages_sql(session_id, page)
+        return [message for _, message in await self._with_parts(session_id, sql, parameters)]
+
+    async def messages_json(self, session_id: str, page: Page | None = None) -> Told:
+        """The same as a list of JSON."""
+        return await self._file.read(lambda connection: lists.messages(connection, session_id, page))
 
     async def history(self, session_id: str, turn: int) -> list[tuple[int, WithParts]]:
         """All messages up to a turn's, each with its turn's number, in the order the model reads them."""
@@ -173,15 +157,6 @@ class Queries:
         return [Approval(**row) for row in rows]
 
 
-_MOST_NAMED = 200
-"""Of more messages than that the parts are looked for by their session."""
-
-_BEFORE = (
-    "AND born < coalesce((SELECT born FROM message WHERE session_id = ? AND id = ?),"
-    " (SELECT min(born) FROM message WHERE session_id = ? AND (created, id) >= (?, ?)), 9223372036854775807)"
-)
-"""Before the cursor's message; if that was removed, before those that are not older than it."""
-
 _TURN = "SELECT session_id, id, number, kind, digest, request, created, ended, answer FROM turn"
 _ASK = (
     "SELECT id, kind, session_id, directory, asked, settled, reply,"
@@ -192,17 +167,8 @@ _ASK = (
 def _parts(connection: sqlite3.Connection, session_id: str, message_ids: Sequence[str]) -> dict[str, list[Part]]:
     """The parts of each of these messages, in their order."""
     parts: dict[str, list[Part]] = {message_id: [] for message_id in message_ids}
-    if not parts:
-        return parts
-    sql = "SELECT message_id, data FROM part WHERE session_id = ?"
-    if len(parts) > _MOST_NAMED:
-        found = connection.execute(f"{sql} ORDER BY id", (session_id,))
-    else:
-        marks = ", ".join("?" * len(parts))
-        found = connection.execute(f"{sql} AND message_id IN ({marks}) ORDER BY id", (session_id, *parts))
-    for row in found:
-        if row["message_id"] in parts:
-            parts[row["message_id"]].append(PART.validate_json(row["data"]))
+    for message_id, data in lists.parts_of(connection, session_id, message_ids):
+        parts[message_id].append(PART.validate_json(data))
     return parts
 
 

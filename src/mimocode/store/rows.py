@@ -149,7 +149,11 @@ class AskRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """Which sessions, newest change first. `start` is the earliest `time.updated`, in ms."""
+    """Which sessions, newest change first.
+
+    `start` is the earliest `time.updated`, in ms, and `before` is later than the latest. Of the list so made `skip` are
+    left out at its beginning; a `limit` of -1 is none.
+    """
 
     directory: str | None = None
     project: str | None = None
@@ -157,7 +161,12 @@ class SessionFilter:
     parent: str | None = None
     roots: bool = False
     start: int | None = None
+    before: float | None = None
     search: str | None = None
+    archived: bool = True
+    """Whether archived ones are in it too."""
+    oldest_first: bool = False
+    skip: int = 0
     limit: int = 100
 
 
@@ -168,3 +177,11 @@ class Page:
     limit: int
     created: int | None = None
     id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A list of messages as JSON. `older` is `created` and id of its first, where there are others before that."""
+
+    json: bytes
+    older: tuple[int, str] | None

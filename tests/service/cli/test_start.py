@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+from tests.support.programs import plain_environment
 
 HEAVY = ["pydantic", "httpx", "fastapi", "uvicorn", "prompt_toolkit", "rich.console", "pydantic_ai", "openai"]
 
@@ -33,3 +36,38 @@ print([name for name in ("fastapi", "uvicorn", "pydantic_ai", "prompt_toolkit", 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "[]"
+
+
+LATE = ["alembic", "sqlalchemy", "openai", "anthropic", "pydantic_ai", "rich.console", "httpx", "prompt_toolkit"]
+
+
+def test_a_server_answers_before_it_loads_what_turns_need_and_looks_for_garbage_only_in_what_comes_later(
+    tmp_path: Path,
+) -> None:
+    code = f"""
+import gc, os, signal, sys, threading, time
+from mimocode.cli import main
+sys.argv = ["mimo", "serve", "--port", "0"]
+def look():
+    until = time.monotonic() + 30
+    while not (gc.get_freeze_count() and gc.isenabled()) and time.monotonic() < until:
+        time.sleep(0.01)
+    print([name for name in {LATE} if name in sys.modules], gc.get_freeze_count() > 10_000, gc.isenabled(), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=look).start()
+main()
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=plain_environment(tmp_path / "home"),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    listening, found = done.stdout.splitlines()
+    assert listening.startswith("mimo server listening on ")
+    assert found == "[] True True"

@@ -140,11 +140,45 @@ def test_a_migration_that_fails_on_its_way_leaves_nothing_and_can_be_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "mimocode.db"
+    path.touch()
     steps = Path(shutil.copytree(Path(migrations.__file__).parent, tmp_path / "steps"))
     first = steps / "versions" / "0001_first.py"
     first.write_text(first.read_text() + "    op.execute('CREATE nonsense')\n")
     with monkeypatch.context() as patched:
         patched.setattr(migrations, "__file__", str(steps / "__init__.py"))
+        with pytest.raises(Unavailable, match="nonsense"):
+            migrations.migrate(path)
+    left = tables(path)
+
+    migrations.migrate(path)
+
+    assert left == set()
+    assert migrations.current(path) == migrations.HEAD
+
+
+def test_a_new_file_is_what_all_the_steps_make_of_nothing(tmp_path: Path) -> None:
+    made, migrated = tmp_path / "made.db", tmp_path / "migrated.db"
+
+    migrations.upgrade(made)
+    migrations.migrate(migrated)
+
+    # After a new step, schema.sql is to be this dump.
+    assert dumped(made) == dumped(migrated)
+    assert dumped(migrated) == (2, migrations.SCHEMA.read_text())
+
+
+def dumped(path: Path) -> tuple[int, str]:
+    """How the file gives pages back, and what is in it."""
+    with closing(sqlite3.connect(path)) as connection:
+        [vacuum] = connection.execute("PRAGMA auto_vacuum").fetchone()
+        return vacuum, "".join(f"{line}\n" for line in [*connection.iterdump()][1:-1])
+
+
+def test_a_new_file_is_made_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, broken = tmp_path / "mimocode.db", tmp_path / "schema.sql"
+    broken.write_text(migrations.SCHEMA.read_text() + "CREATE nonsense;\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(migrations, "SCHEMA", broken)
         with pytest.raises(Unavailable, match="nonsense"):
             migrations.upgrade(path)
     left = tables(path)
@@ -153,6 +187,23 @@ def test_a_migration_that_fails_on_its_way_leaves_nothing_and_can_be_run_again(
 
     assert left == set()
     assert migrations.current(path) == migrations.HEAD
+
+
+def test_a_new_file_needs_no_library_for_migrations(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from mimocode.store import migrations as m; m.upgrade(pathlib.Path(sys.argv[1]));"
+        "print([name for name in ('alembic', 'sqlalchemy') if name in sys.modules])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "mimocode.db")],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == "[]\n"
 
 
 def test_processes_that_meet_a_new_file_at_once_all_find_it_ready(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from mimocode.store.queries import Queries
-from mimocode.store.rows import Op, Page, Put, SessionFilter
+from mimocode.store.rows import Op, Page, Put, SessionFilter, Told
 from mimocode.store.sqlite import SqliteFile
+from mimocode.wire.base import Wire
 from mimocode.wire.message import Created, ModelRef, UserMessage
 from mimocode.wire.part import TextPart
 from mimocode.wire.session import Session, SessionTime
@@ -25,6 +26,10 @@ def message(id: str, *, created: int = 1, turn: int = 1) -> Put:
     info = UserMessage(id=id, sessionID="ses_1", time=Created(created=created), agent="build", model=model)
     values: dict[str, Any] = {"session_id": "ses_1", "id": id, "turn": turn, "created": created, "role": "user"}
     return Put("message", {**values, "data": info.encode().decode()})
+
+
+def encoded(values: Sequence[Wire]) -> bytes:
+    return b"[" + b",".join(one.encode() for one in values) + b"]"
 
 
 def part(id: str, message_id: str) -> Put:
@@ -56,6 +61,7 @@ def session(id: str, updated: int, **more: Any) -> Put:
             "parent_id": told.parentID,
             "title": told.title,
             "updated": told.time.updated,
+            "archived": told.time.archived,
             "data": told.encode().decode(),
         },
     )
@@ -90,7 +96,9 @@ async def test_messages_come_with_their_own_parts_in_order_however_many_there_ar
     await file.write(ops)
 
     found = await queries.messages("ses_1")
+    told = await queries.messages_json("ses_1")
 
+    assert (told.json, told.older) == (encoded(found), None)
     assert [one.info.id for one in found] == ids
     assert {tuple(part.id for part in one.parts) for one in found} == {("prt_a", "prt_b")}
     assert {part.messageID == one.info.id for one in found for part in one.parts} == {True}
@@ -105,6 +113,24 @@ async def test_a_history_is_in_the_order_of_turns_and_goes_no_further_than_its_o
     found = await queries.history("ses_1", 2)
 
     assert [(turn, one.info.id) for turn, one in found] == [(1, "msg_first"), (2, "msg_second")]
+
+
+async def test_a_page_of_json_is_the_page_of_messages_and_says_whether_there_are_older_ones(
+    file: SqliteFile, queries: Queries
+) -> None:
+    await file.write([message(f"msg_{number}", created=10 + number) for number in range(5)])
+    await file.write([part("prt_ü", f"msg_{number}") for number in range(5)])
+    whole = await queries.messages("ses_1")
+
+    newest = await queries.messages_json("ses_1", Page(limit=3))
+    rest = await queries.messages_json("ses_1", Page(limit=3, created=12, id="msg_2"))
+    exact = await queries.messages_json("ses_1", Page(limit=5))
+    none = await queries.messages_json("ses_other", Page(limit=5))
+
+    assert newest == Told(encoded(whole[2:]), older=(12, "msg_2"))
+    assert rest == Told(encoded(whole[:2]), older=None)
+    assert exact == Told(encoded(whole), older=None)
+    assert none == Told(b"[]", older=None)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +148,10 @@ async def test_a_history_is_in_the_order_of_turns_and_goes_no_further_than_its_o
         (SessionFilter(search="100%"), ["ses_new"]),
         (SessionFilter(search="_leven"), []),
         (SessionFilter(search="back\\slash"), ["ses_there"]),
+        (SessionFilter(before=30), ["ses_there", "ses_old"]),
+        (SessionFilter(archived=False), ["ses_new", "ses_there", "ses_old"]),
+        (SessionFilter(oldest_first=True, skip=1, limit=2), ["ses_there", "ses_child"]),
+        (SessionFilter(project="prj", skip=1), ["ses_child", "ses_old"]),
     ],
 )
 async def test_sessions_are_found_by_filter_newest_change_first(
@@ -131,14 +161,16 @@ async def test_sessions_are_found_by_filter_newest_change_first(
         [
             session("ses_old", 10, title="Eleven"),
             session("ses_new", 40, title="100% done"),
-            session("ses_child", 30, parentID="ses_old"),
+            session("ses_child", 30, parentID="ses_old", time={"created": 1, "updated": 30, "archived": 35}),
             session("ses_there", 20, directory="/there", projectID="other", path="sub", title="back\\slash"),
         ]
     )
 
     found = await queries.sessions(wanted)
+    told = await queries.sessions_json(wanted)
 
     assert [one.id for one in found] == ids
+    assert told == encoded(found)
 
 
 async def test_pending_asks_name_the_project_of_their_session(file: SqliteFile, queries: Queries) -> None:
@@ -152,10 +184,8 @@ async def test_pending_asks_name_the_project_of_their_session(file: SqliteFile, 
     assert [(row.id, row.project) for row in found] == [("que_1", "prj"), ("que_2", "global")]
 
 
-@pytest.mark.parametrize("page", [None, Page(limit=2), Page(limit=2, created=1, id="msg_1")])
-async def test_messages_are_read_along_an_index_and_never_sorted(
-    file: SqliteFile, monkeypatch: pytest.MonkeyPatch, page: Page | None
-) -> None:
+async def plans(file: SqliteFile, patch: pytest.MonkeyPatch, asking: Callable[[], Awaitable[object]]) -> list[str]:
+    """The steps of SQLite's plans for all that `asking` reads."""
     asked: list[str] = []
     read = file.read
 
@@ -169,13 +199,47 @@ async def test_messages_are_read_along_an_index_and_never_sorted(
 
         return await read(traced)
 
-    with monkeypatch.context() as patched:
+    with patch.context() as patched:
         patched.setattr(file, "read", noted)
-        await Queries(file).messages("ses_1", page)
+        await asking()
+    return [row["detail"] for sql in asked for row in await file.rows(f"EXPLAIN QUERY PLAN {sql}")]
 
-    plans = [row["detail"] for sql in asked for row in await file.rows(f"EXPLAIN QUERY PLAN {sql}")]
-    newest = [step for step in plans if step.startswith("SEARCH message") and "message_by_birth (session_id=?" in step]
-    sorted_ = [step for step in plans if "TEMP B-TREE" in step]
-    # The few rows of a page are put in order again; those it is taken from are not.
-    assert newest != []
+
+@pytest.mark.parametrize("page", [None, Page(limit=2), Page(limit=2, created=1, id="msg_1")])
+async def test_messages_are_read_along_an_index_and_never_sorted(
+    file: SqliteFile, monkeypatch: pytest.MonkeyPatch, page: Page | None
+) -> None:
+    await file.write([message("msg_1"), part("prt_1", "msg_1")])
+    queries = Queries(file)
+
+    parsed = await plans(file, monkeypatch, lambda: queries.messages("ses_1", page))
+    told = await plans(file, monkeypatch, lambda: queries.messages_json("ses_1", page))
+
+    newest = [step for step in told if step.startswith("SEARCH message") and "message_by_birth (session_id=?" in step]
+    parts = [step for step in told if step.startswith("SEARCH part") and "(session_id=? AND message_id=?)" in step]
+    sorted_ = [step for step in told if "TEMP B-TREE" in step]
+    assert parsed == told
+    assert (newest != [], len(parts)) == (True, 1)
+    # The few rows of a page are put in order again; those it is taken from are not, nor are their parts.
     assert len(sorted_) == (0 if page is None else 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        (SessionFilter(), "session_by_change"),
+        (SessionFilter(roots=True), "session_by_change"),
+        (SessionFilter(project="prj"), "session_by_project (project_id=?)"),
+        (SessionFilter(project="prj", roots=True, path="sub"), "session_by_project (project_id=?)"),
+        (SessionFilter(project="prj", start=1), "session_by_project (project_id=? AND updated>?)"),
+        (SessionFilter(project="prj", oldest_first=True), "session_by_project (project_id=?)"),
+        (SessionFilter(project="prj", directory="/here"), "session_by_directory (directory=?)"),
+        (SessionFilter(directory="/here", start=1, archived=False), "session_by_directory (directory=? AND updated>?)"),
+    ],
+)
+async def test_lists_of_sessions_are_read_along_an_index_and_never_sorted(
+    file: SqliteFile, monkeypatch: pytest.MonkeyPatch, wanted: SessionFilter, index: str
+) -> None:
+    steps = await plans(file, monkeypatch, lambda: Queries(file).sessions_json(wanted))
+
+    assert [step.partition("INDEX ")[2] for step in steps] == [index]

@@ -4,6 +4,7 @@
 one with a message less, and one that waits for an answer. They lay below ``/scratch``.
 """
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.support.system import QUESTION, system
 
 from mimocode.store import migrations
 from mimocode.store.check import checked
+from mimocode.store.queries import Queries
+from mimocode.store.rows import SessionFilter
+from mimocode.store.sqlite import SqliteFile
 
 DUMPS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
 VERSIONS = Path(migrations.__file__).parent / "versions"
@@ -64,6 +68,22 @@ async def test_a_file_of_an_older_schema_opens_with_all_it_holds_and_its_turn_go
     assert texts(fresh) == ["third"]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,) or dump.stem == migrations.HEAD
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+async def test_lists_that_are_sent_as_they_are_stored_lack_nothing_of_todays_values(dump: Path, tmp_path: Path) -> None:
+    path = restored(dump, tmp_path)
+    migrations.upgrade(path)
+
+    async with SqliteFile(path) as file:
+        queries = Queries(file)
+        sessions = await queries.sessions(SessionFilter())
+        told = json.loads(await queries.sessions_json(SessionFilter()))
+        messages = [await queries.messages(one.id) for one in sessions]
+        messages_told = [json.loads((await queries.messages_json(one.id)).json) for one in sessions]
+
+    assert told == [one.plain() for one in sessions]
+    assert messages_told == [[one.plain() for one in of_one] for of_one in messages]
 
 
 def texts(message: dict[str, Any]) -> list[str]:

@@ -32,7 +32,7 @@ from mimocode.workspace import files, search
 
 from .second import Spelled, There, Within, location_of
 
-router = APIRouter(prefix="/api", tags=["api"], route_class=Spelled)
+router = APIRouter(strict_content_type=False, prefix="/api", tags=["api"], route_class=Spelled)
 
 _NO_MODEL = Api(package="")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")

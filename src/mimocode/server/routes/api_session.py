@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import JSONResponse, Response
 
 from mimocode.errors import Invalid, NotFound
-from mimocode.server.deps import MOST_ROWS, Directory, JsonResponse, Services, SessionId, absolute, reply
+from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, SessionId, absolute, reply
 from mimocode.session.sessions import SessionFilter, SessionInput
 from mimocode.wire.ask import PermissionReply, PermissionRequest, QuestionReply, QuestionRequest
 from mimocode.wire.session import Session
@@ -31,7 +31,7 @@ from mimocode.wire.v2 import (
 
 from .second import Spelled, There, location_of
 
-router = APIRouter(prefix="/api", tags=["api"], route_class=Spelled)
+router = APIRouter(strict_content_type=False, prefix="/api", tags=["api"], route_class=Spelled)
 
 QuestionId = Annotated[str, Path(alias="requestID", pattern="^que")]
 PermissionId = Annotated[str, Path(alias="requestID", pattern="^per")]
@@ -49,16 +49,19 @@ async def sessions(
     cursor: str | None = None,
 ) -> JsonResponse:
     """Sessions of a directory, of a project, or all; by their last change. `cursor` leads to the next page."""
+    begin = _decoded(cursor) if cursor else 0
     wanted = SessionFilter(
-        directory=absolute(directory) if directory else None, project=project, path=subpath, search=search, limit=-1
+        directory=absolute(directory) if directory else None,
+        project=project,
+        path=subpath,
+        search=search,
+        oldest_first=order == "asc",
+        skip=begin,
+        limit=limit + 1,
     )
     found = await app.sessions.list(wanted)
-    if order == "asc":
-        found.reverse()
-    begin = _decoded(cursor) if cursor else 0
-    page = found[begin : begin + limit]
-    following = _encoded(begin + limit) if begin + limit < len(found) else None
-    return reply(Sessions2(data=[_session(one) for one in page], cursor=Cursor(next=following)))
+    following = _encoded(begin + limit) if len(found) > limit else None
+    return reply(Sessions2(data=[_session(one) for one in found[:limit]], cursor=Cursor(next=following)))
 
 
 @router.post("/session", operation_id="v2.session.create", response_model=Data[Session2])
@@ -260,7 +263,7 @@ def _encoded(begin: int) -> str:
 
 def _decoded(cursor: str) -> int:
     try:
-        return max(int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))), 0)
+        return min(max(int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))), 0), LATEST_MS)
     except (binascii.Error, ValueError) as error:
         raise Invalid(
             'The cursor is none of this server\'s. Use `cursor.next`.\n  at ["cursor"]', kind="Query"

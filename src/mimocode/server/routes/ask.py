@@ -8,7 +8,7 @@ from mimocode.server.deps import Directory, JsonResponse, Services, SessionId, r
 from mimocode.wire.ask import PermissionAnswer, PermissionReply, PermissionRequest, QuestionReply, QuestionRequest
 from mimocode.wire.base import Wire
 
-router = APIRouter()
+router = APIRouter(strict_content_type=False)
 
 QuestionId = Annotated[str, Path(alias="requestID", pattern="^que")]
 PermissionId = Annotated[str, Path(alias="requestID", pattern="^per")]

@@ -10,7 +10,7 @@ from mimocode.wire.agent import Agent, Command
 from mimocode.wire.base import Wire
 from mimocode.wire.provider import Provider
 
-router = APIRouter(tags=["config"])
+router = APIRouter(strict_content_type=False, tags=["config"])
 
 
 class Providers(Wire):

@@ -11,7 +11,7 @@ from mimocode.wire.base import JsonObject, Wire
 
 _log = logging.getLogger(__name__)
 
-router = APIRouter(tags=["server"])
+router = APIRouter(strict_content_type=False, tags=["server"])
 
 
 class Capabilities(Wire):

@@ -10,7 +10,7 @@ from mimocode.wire.workspace import FileChange, FileContent, FileNode, Symbol, T
 from mimocode.workspace import files, search, vcs
 from mimocode.workspace.root import Root
 
-router = APIRouter(tags=["file"])
+router = APIRouter(strict_content_type=False, tags=["file"])
 
 MOST_FOUND = 1_000
 

@@ -13,7 +13,7 @@ from mimocode.wire import event
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Session
 
-router = APIRouter(tags=["server"])
+router = APIRouter(strict_content_type=False, tags=["server"])
 
 
 class ProjectSummary(Wire):
@@ -64,14 +64,17 @@ async def sessions(
     if directory and not os.path.isabs(directory):
         raise Invalid(f'The directory {directory!r} is not absolute.\n  at ["directory"]', kind="Query")
     since = None if start is None else int(start)
-    found = await app.sessions.list(
-        SessionFilter(directory=directory or None, roots=roots, start=since, search=search, limit=-1)
+    page = await app.sessions.list(
+        SessionFilter(
+            directory=directory or None,
+            roots=roots,
+            start=since,
+            before=cursor,
+            search=search,
+            archived=archived,
+            limit=limit,
+        )
     )
-    page = [
-        one
-        for one in found
-        if (cursor is None or one.time.updated < cursor) and (archived or one.time.archived is None)
-    ][:limit]
     projects = {one.id: one for one in await app.sessions.projects()}
     summaries = {
         known.id: ProjectSummary(id=known.id, name=known.name, worktree=known.worktree) for known in projects.values()

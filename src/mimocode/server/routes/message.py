@@ -19,7 +19,7 @@ from mimocode.wire.prompt import PromptInput
 
 PREFER = "`wait`: the answer, beating until it is there; `wait=N`: the answer, or 202 after N seconds (RFC 7240)"
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 @router.get("/session/{sessionID}/message", operation_id="session.messages", response_model=list[WithParts])
@@ -34,14 +34,12 @@ async def messages(
     if not limit:
         if before is not None:
             raise Invalid("`before` needs a `limit`: how many messages before the cursor are wanted.", kind="Query")
-        return reply(await app.sessions.messages(session_id))
+        return JsonResponse((await app.sessions.messages_json(session_id)).json)
     created, message_id = _decoded(before) if before else (None, None)
-    found = await app.sessions.messages(session_id, Page(limit=limit + 1, created=created, id=message_id))
-    older, page = found[:-limit], found[-limit:]
-    response = reply(page)
-    if older:
-        first = page[0].info
-        cursor = _encoded(first.time.created, first.id)
+    found = await app.sessions.messages_json(session_id, Page(limit=limit, created=created, id=message_id))
+    response = JsonResponse(found.json)
+    if found.older is not None:
+        cursor = _encoded(*found.older)
         following = request.url.include_query_params(limit=limit, before=cursor)
         response.headers["x-next-cursor"] = cursor
         response.headers["link"] = f'<{following}>; rel="next"'

@@ -23,7 +23,7 @@ from mimocode.errors import Invalid, Unavailable
 from mimocode.server import deps, heartbeat
 from mimocode.wire.probe import LONGEST_S, ProbeAnswer, ProbeEvent, ProbeInput
 
-router = APIRouter(tags=["probe"])
+router = APIRouter(strict_content_type=False, tags=["probe"])
 
 MOST_AT_ONCE = 32
 _NEVER_S = 10.0 * LONGEST_S

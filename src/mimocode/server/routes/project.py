@@ -8,7 +8,7 @@ from mimocode.session.sessions import ProjectPatch
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Project
 
-router = APIRouter(tags=["project"])
+router = APIRouter(strict_content_type=False, tags=["project"])
 
 
 class Paths(Wire):

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from mimocode.server.deps import JsonResponse, Services, SessionId, reply
 from mimocode.wire.why import Unfinished, Why
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 @router.get("/session/{sessionID}/why", operation_id="session.why", response_model=Why)

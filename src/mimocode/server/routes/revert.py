@@ -9,7 +9,7 @@ from mimocode.session.reverting import RevertInput
 from mimocode.wire.message import FileDiff
 from mimocode.wire.session import Session
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 @router.post("/session/{sessionID}/revert", operation_id="session.revert", response_model=Session)

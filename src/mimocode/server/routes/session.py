@@ -14,7 +14,7 @@ from mimocode.wire.session import Session, SessionStatus, Todo
 
 from .share import shares_of
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 @router.get("/session", operation_id="session.list", response_model=list[Session])
@@ -42,7 +42,7 @@ async def list_sessions(
         search=search,
         limit=limit,
     )
-    return reply(await app.sessions.list(wanted))
+    return JsonResponse(await app.sessions.list_json(wanted))
 
 
 @router.post("/session", operation_id="session.create", response_model=Session)
@@ -85,7 +85,8 @@ async def _family(app: App, session_id: str) -> list[str]:
 
 @router.get("/session/{sessionID}/children", operation_id="session.children", response_model=list[Session])
 async def children(app: Services, session_id: SessionId) -> JsonResponse:
-    return reply(await app.sessions.children(session_id))
+    await app.sessions.get(session_id)
+    return JsonResponse(await app.sessions.list_json(SessionFilter(parent=session_id, limit=-1)))
 
 
 @router.get("/session/{sessionID}/todo", operation_id="session.todo", response_model=list[Todo])

@@ -8,7 +8,7 @@ from mimocode.server.deps import JsonResponse, Services, SessionId, reply
 from mimocode.session.shares import Shares
 from mimocode.wire.session import Session
 
-router = APIRouter(tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"])
 
 
 def shares_of(app: Services) -> Shares:

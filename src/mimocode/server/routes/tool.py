@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from mimocode.server.deps import Directory, JsonResponse, Services, reply
 from mimocode.wire.base import JsonObject, Wire
 
-router = APIRouter(tags=["experimental"])
+router = APIRouter(strict_content_type=False, tags=["experimental"])
 
 
 class ToolListItem(Wire):

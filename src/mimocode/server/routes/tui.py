@@ -17,7 +17,7 @@ from mimocode.session.instance import Instance
 from mimocode.wire import event
 from mimocode.wire.base import Wire
 
-router = APIRouter(prefix="/tui", tags=["tui"])
+router = APIRouter(strict_content_type=False, prefix="/tui", tags=["tui"])
 
 _BEAT_S: Final = 10.0
 

@@ -12,7 +12,7 @@ from mimocode.workspace import vcs
 
 from .file import InProject
 
-router = APIRouter(tags=["vcs"])
+router = APIRouter(strict_content_type=False, tags=["vcs"])
 
 
 @router.get("/vcs", operation_id="vcs.get", response_model=VcsInfo)
