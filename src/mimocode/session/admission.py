@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import os
 import stat
 from collections.abc import Sequence
@@ -200,7 +201,7 @@ class _File:
         return Invalid(f'{path} is not a regular file. Attach a file.\n  at ["parts"]')
 
     def _as_read(self, name: str, text: str) -> Sequence[Part]:
-        called = f'Called the Read tool with the following input: {{"filePath":"{name}"}}'
+        called = texts.ATTACHED + json.dumps({"filePath": name}, ensure_ascii=False, separators=(",", ":"))
         message = self._message
         return [
             TextPart(
