@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import anyio
-from anyio import to_thread
+from anyio import to_process
 from pydantic import Field
 
 from mimocode.errors import ToolFailed
@@ -77,27 +77,17 @@ class WebFetch(Declared[WebFetchArguments]):
 
     async def run(self, arguments: WebFetchArguments, call: Call) -> Done:
         timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
+        page: Page | None = None
         try:
             with anyio.fail_after(timeout_s):
                 page = await self._page(arguments)
+                return await _shown(page, arguments)
         except TimeoutError:
             raise ToolFailed(
-                f"{arguments.url} gave no whole answer within {timeout_s:g} s. Try a longer timeout (at most 120)."
+                f"{page.url} came, but was not made readable within {timeout_s:g} s. Fetch it as html."
+                if page
+                else f"{arguments.url} gave no whole answer within {timeout_s:g} s. Try a longer timeout (at most 120)."
             ) from None
-        title = f"{page.url} ({page.mime})"
-        kind = kind_of(page.body[:SNIFFED])
-        if kind.startswith("image/") or kind == "application/pdf":
-            what = "Image" if kind.startswith("image/") else "PDF"
-            return Done(f"{what} fetched successfully", title, attachments=[attachment(page.body, kind)])
-        if kind != "text/plain" and not page.charset:
-            raise ToolFailed(
-                f"{page.url} is {page.mime or 'binary'}, which cannot be read as text. Download it with bash (curl) if "
-                "it is needed."
-            )
-        if arguments.format == "html" or "html" not in page.mime:
-            return Done(page.text, title)
-        output = await to_thread.run_sync(readable, page.body, page.charset, arguments.format, abandon_on_cancel=True)
-        return Done(output, title)
 
     async def _page(self, arguments: WebFetchArguments) -> Page:
         import httpx
@@ -145,6 +135,24 @@ class WebFetch(Declared[WebFetchArguments]):
                 finally:
                     await answer.aclose()
                 return
+
+
+async def _shown(page: Page, arguments: WebFetchArguments) -> Done:
+    title = f"{page.url} ({page.mime})"
+    kind = kind_of(page.body[:SNIFFED])
+    if kind.startswith("image/") or kind == "application/pdf":
+        what = "Image" if kind.startswith("image/") else "PDF"
+        return Done(f"{what} fetched successfully", title, attachments=[attachment(page.body, kind)])
+    if kind != "text/plain" and not page.charset:
+        raise ToolFailed(
+            f"{page.url} is {page.mime or 'binary'}, which cannot be read as text. Download it with bash (curl) if "
+            "it is needed."
+        )
+    if arguments.format == "html" or "html" not in page.mime:
+        return Done(page.text, title)
+    # In a process of its own, which can be ended: a few kilobytes may keep the parser busy for hours.
+    output = await to_process.run_sync(readable, page.body, page.charset, arguments.format, cancellable=True)
+    return Done(output, title)
 
 
 def _parsed(text: str) -> "httpx.URL":
