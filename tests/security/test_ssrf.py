@@ -190,14 +190,14 @@ async def test_a_body_that_trickles_is_given_up_when_the_time_is_over(bench: Ben
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with anyio.create_task_group() as group:
+    said = ""
+    async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, trickle)
         tool = WebFetch(allow=lambda _: True, resolve=_here)
 
         said = await refused(bench, tool, f"http://slow.test:{port}/", timeout=0.5)
 
         group.cancel_scope.cancel()
-    await listener.aclose()
     assert "no whole answer within 0.5 s" in said
 
 
@@ -206,12 +206,13 @@ async def test_a_page_that_keeps_the_parser_busy_is_given_up(bench: Bench, site:
     before = {child.pid for child in psutil.Process().children()}
     call = on_this_machine(site).ready({"url": site.url("/"), "timeout": 1})
 
-    with anyio.fail_after(60):
-        try:
-            await call.run(bench.call())
-            pytest.skip("this Python's parser is quick with broken tags")
-        except ToolFailed as failed:
-            said = str(failed)
+    said = ""
+    try:
+        await call.run(bench.call())
+    except ToolFailed as failed:
+        said = str(failed)
+    if not said:
+        pytest.skip("this Python's parser is quick with broken tags")
 
     assert "was not made readable within 1 s. Fetch it as html" in said
     busy = [child for child in psutil.Process().children() if child.pid not in before]

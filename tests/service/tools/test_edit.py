@@ -282,7 +282,12 @@ def test_what_is_nearest_is_told_in_a_time_that_grows_with_the_text_only(text: s
 def test_few_lines_are_compared_in_full_however_many_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[object] = []
     compare = difflib.SequenceMatcher[str].ratio
-    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", lambda matcher: compared.append(matcher) or compare(matcher))
+
+    def counted(matcher: difflib.SequenceMatcher[str]) -> float:
+        compared.append(matcher)
+        return compare(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted)
 
     explain_absence("\n".join(f"{'ab' * 50}{number}" for number in range(2_000)), "ab" * 50 + "x" * 9)
 
