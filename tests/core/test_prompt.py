@@ -24,7 +24,9 @@ def test_a_system_prompt_goes_from_what_changes_least_to_what_changes_most() -> 
 
     text = prompt.system(agent, ENVIRONMENT, instructions=instructions, own="Answer in verse.")
 
-    expected = """You review code.
+    expected = f"""You review code.
+
+{prompt.text("data")}
 
 Instructions from: /w/AGENTS.md
 Be kind.

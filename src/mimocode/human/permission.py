@@ -74,6 +74,17 @@ class Permissions:
             if reply.message:
                 raise Rejected(f"{REFUSED[:-1]} with the following feedback: {reply.message}", feedback=True)
             raise Rejected(REFUSED)
+        await self._must_be_what_was_asked(request)
+
+    async def _must_be_what_was_asked(self, request: PermissionRequest) -> None:
+        """An ask that a server before this one made is joined; links may lead elsewhere since. Raises `ToolFailed`."""
+        row = await self._queries.ask(request.id)
+        asked = PermissionRequest.model_validate_json(row.asked).patterns if row else []
+        if asked != request.patterns:
+            raise ToolFailed(
+                f"What this call names leads elsewhere now: it was allowed for {', '.join(asked)}, and would touch "
+                f"{', '.join(request.patterns)}. Call it again to have that asked for."
+            )
 
     async def reply(self, ask_id: str, reply: PermissionReply) -> None:
         """A human's answer. ``always`` is stored and releases what it now covers; ``reject`` refuses the session's

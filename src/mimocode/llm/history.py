@@ -3,11 +3,12 @@
 | in the history | what the model reads |
 |---|---|
 | user text, also synthetic | as it is; `ignored` text is left out |
-| file | what the model can take (image, PDF, audio, video) as data, text as text, anything else as a note |
+| text of an attached file | between marks that it cannot close (`marked`) |
+| file | what the model can take (image, PDF, audio, video) as data, text between marks, anything else as a note |
 | compaction | "What did we do so far?", which the summary that follows answers |
 | assistant text | as it is |
 | reasoning | only to the provider it came from, with its signature |
-| tool completed, error | the call and its result |
+| tool completed, error | the call and its result; between marks, if others may have written it |
 | tool pending, running | the call and a result that says it was interrupted |
 | tool output that was compacted | the call and a note instead of the output |
 | a message with nothing of these | left out |
@@ -15,11 +16,14 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote_to_bytes
 
-from mimocode.turn.prompt import SUMMARISED
+from mimocode.turn.prompt import ATTACHED, OF_THE_USER, SUMMARISED
+from mimocode.turn.prompt import INTERRUPTED as LOST
+from mimocode.turn.structured import TOOL_NAME as STRUCTURED
 from mimocode.wire.base import JsonObject
 from mimocode.wire.message import AssistantMessage, WithParts
 from mimocode.wire.part import (
@@ -36,6 +40,8 @@ from mimocode.wire.part import (
 )
 from mimocode.wire.provider import Modalities, Model
 
+from .marked import marked, named
+
 if TYPE_CHECKING:
     from pydantic_ai.messages import (
         ModelMessage,
@@ -49,6 +55,11 @@ INTERRUPTED = "[Tool execution was interrupted]"
 CLEARED = "[Old tool result content cleared]"
 ORIGIN = "provider"
 """The key in a part's metadata under which a provider's marks are kept: see `marks`."""
+
+_OURS = frozenset({"question", "todowrite", "todoread", STRUCTURED})
+"""Tools whose results are the user's words, the model's or ours."""
+_OURS_IF_DONE = frozenset({"write", "edit", "apply_patch"})
+"""Tools that say only that they did it; when they cannot, they show what is in the file."""
 
 _SHORT = 40
 """Parts. Each takes some ten microseconds."""
@@ -125,11 +136,28 @@ def _user(message: WithParts, model: Model) -> "ModelRequestPart | None":
     from pydantic_ai.messages import UserPromptPart
 
     explained = any(isinstance(part, TextPart) and part.synthetic for part in message.parts)
-    content = [item for part in message.parts for item in _said(part, model, explained=explained)]
+    content: list[UserContent] = []
+    attached: str | None = None
+    for part in message.parts:
+        if attached is not None and isinstance(part, TextPart) and part.synthetic:
+            content.append(marked(part.text, attached))
+        else:
+            content += _said(part, model, explained=explained)
+        attached = _announced(part)
     if not content:
         return None
     texts = [item for item in content if isinstance(item, str)]
     return UserPromptPart(content="\n\n".join(texts) if len(texts) == len(content) else content)
+
+
+def _announced(part: Part) -> str | None:
+    """The path of the attached file whose text the next part is; None if it is not."""
+    if not isinstance(part, TextPart) or not part.synthetic or not part.text.startswith(ATTACHED):
+        return None
+    try:
+        return str(json.loads(part.text.removeprefix(ATTACHED))["filePath"])
+    except (ValueError, LookupError, TypeError):
+        return "file"  # of a server before this one, with a quote in its name
 
 
 def _said(part: Part, model: Model, *, explained: bool) -> "Iterator[UserContent]":
@@ -152,11 +180,11 @@ def _file(part: FilePart, model: Model, *, explained: bool) -> "Iterator[UserCon
     """A file as data, as text or as a note. Text that the server already put in (`explained`) does not come twice."""
     from pydantic_ai.messages import BinaryContent
 
-    name = part.filename or part.mime
+    name = named(part.filename or part.mime)
     if part.mime == "application/x-directory" or _is_text(part.mime):
         text = None if explained else _decoded(part.url)
         if text is not None:
-            yield f'<file name="{name}">\n{text.decode("utf-8", errors="replace")}\n</file>'
+            yield marked(text.decode("utf-8", errors="replace"), name)
         elif not explained:
             yield f"[The user attached {name}, which could not be read.]"
         return
@@ -246,7 +274,7 @@ def _result(part: ToolPart, model: Model) -> "ToolReturnPart":
 
     state = part.state
     if isinstance(state, ToolErrored):
-        return ToolReturnPart(part.tool, state.error, part.callID, outcome="failed")
+        return ToolReturnPart(part.tool, _told(part, state.error), part.callID, outcome="failed")
     if not isinstance(state, ToolCompleted):
         return ToolReturnPart(part.tool, INTERRUPTED, part.callID, outcome="interrupted")
     if state.time.compacted is not None:
@@ -256,8 +284,17 @@ def _result(part: ToolPart, model: Model) -> "ToolReturnPart":
     for attachment in state.attachments or ():
         data = _decoded(attachment.url) if _takes(model.capabilities.input, attachment.mime) else None
         if data is None:
-            notes.append(f"[Attached: {attachment.filename or attachment.mime}, which you cannot see.]")
+            notes.append(f"[Attached: {named(attachment.filename or attachment.mime)}, which you cannot see.]")
         else:
             shown.append(BinaryContent.narrow_type(BinaryContent(data=data, media_type=attachment.mime)))
-    text = "\n\n".join(note for note in notes if note)
+    text = _told(part, "\n\n".join(note for note in notes if note))
     return ToolReturnPart(part.tool, [text, *shown] if shown else text, part.callID)
+
+
+def _told(part: ToolPart, text: str) -> str:
+    """A result between marks, if others than the user, the model and we may have written it."""
+    if part.tool in _OURS or not text:
+        return text
+    if isinstance(part.state, ToolCompleted):
+        return text if part.tool in _OURS_IF_DONE else marked(text, part.tool)
+    return text if text == LOST or text.startswith(OF_THE_USER) else marked(text, part.tool)

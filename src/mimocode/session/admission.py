@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import os
 import stat
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import anyio.to_thread
 from mimocode import ids
 from mimocode.errors import Invalid, ToolFailed
 from mimocode.store.rows import Op, Put, TurnRow
-from mimocode.tools.files import at_once
+from mimocode.tools.opened import Special, opened
 from mimocode.turn import compact
 from mimocode.turn import prompt as texts
 from mimocode.turn.history import History
@@ -178,22 +179,29 @@ class _File:
 
     def _bytes_of(self, path: Path) -> bytes:
         try:
-            with open(path, "rb", opener=at_once) as file:
-                status = os.fstat(file.fileno())
+            with opened(Path(os.path.realpath(path))) as (descriptor, status):
                 if not stat.S_ISREG(status.st_mode):
-                    raise Invalid(f'{path} is not a regular file. Attach a file.\n  at ["parts"]')
-                data = file.read(MOST_ATTACHED_BYTES + 1)
-                if len(data) > MOST_ATTACHED_BYTES:
-                    raise Invalid(
-                        f"{path} has {status.st_size} bytes; an attached file may have {MOST_ATTACHED_BYTES}."
-                        ' Attach a smaller one.\n  at ["parts"]'
-                    )
-                return data
-        except OSError as error:
-            raise Invalid(f'{path} cannot be attached: {error.strerror}.\n  at ["parts"]') from error
+                    raise self._no_file(path)
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    data = file.read(MOST_ATTACHED_BYTES + 1)
+        except Special as error:
+            raise self._no_file(path) from error
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise Invalid(f'{path} cannot be attached: {why}.\n  at ["parts"]') from error
+        if len(data) > MOST_ATTACHED_BYTES:
+            raise Invalid(
+                f"{path} has {status.st_size} bytes; an attached file may have {MOST_ATTACHED_BYTES}."
+                ' Attach a smaller one.\n  at ["parts"]'
+            )
+        return data
+
+    @staticmethod
+    def _no_file(path: Path) -> Invalid:
+        return Invalid(f'{path} is not a regular file. Attach a file.\n  at ["parts"]')
 
     def _as_read(self, name: str, text: str) -> Sequence[Part]:
-        called = f'Called the Read tool with the following input: {{"filePath":"{name}"}}'
+        called = texts.ATTACHED + json.dumps({"filePath": name}, ensure_ascii=False, separators=(",", ":"))
         message = self._message
         return [
             TextPart(

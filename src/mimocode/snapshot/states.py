@@ -11,6 +11,7 @@ import anyio
 from anyio import to_thread
 
 from mimocode.errors import Unavailable
+from mimocode.tools.opened import Linked, folder
 from mimocode.wire.message import FileDiff
 from mimocode.workspace import git, vcs
 
@@ -170,29 +171,32 @@ class States:
 
     def _remove(self, names: Sequence[bytes]) -> None:
         """Blocking. Never through a symlink: what it leads to is nobody's here."""
-        root = os.fsencode(self.worktree)
-        for name in names:
-            path = os.path.join(root, name)
-            folder = os.path.dirname(path)
-            if os.path.realpath(folder) == os.path.join(os.path.realpath(root), os.path.dirname(name)).rstrip(b"/"):
-                try:
-                    os.unlink(path)
-                except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-                    continue  # it is not there, which is what was wanted
-                except OSError as error:
-                    raise Unavailable(f"{os.fsdecode(path)} cannot be removed: {error.strerror}.") from error
+        for path in self._placed(names):
+            try:
+                with folder(path.parent) as parent:
+                    os.unlink(path.name, dir_fd=parent)
+            except (Linked, FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                continue  # it is not there, which is what was wanted
+            except OSError as error:
+                raise Unavailable(f"{path} cannot be removed: {error.strerror}.") from error
 
     def _make_way(self, names: Sequence[bytes]) -> None:
         """Removes empty folders that stand where files were; git would remove full ones too. Blocking."""
-        for name in names:
-            top = os.path.join(os.fsencode(self.worktree), name)
-            if os.path.isdir(top) and not os.path.islink(top) and not _is_repository(top):
+        for path in self._placed(names):
+            if path.is_dir() and not path.is_symlink() and not _is_repository(os.fsencode(path)):
                 try:
-                    for folder, _, _ in os.walk(top, topdown=False):
-                        os.rmdir(folder)
+                    with folder(path.parent) as parent:
+                        for _, inner, _, descriptor in os.fwalk(path.name, topdown=False, dir_fd=parent):
+                            for name in inner:
+                                os.rmdir(name, dir_fd=descriptor)
+                        os.rmdir(path.name, dir_fd=parent)
                 except OSError as error:
-                    where = os.fsdecode(top)
-                    raise Unavailable(f"{where} was a file and is a folder now. Move away what is in it.") from error
+                    raise Unavailable(f"{path} was a file and is a folder now. Move away what is in it.") from error
+
+    def _placed(self, names: Sequence[bytes]) -> list[Path]:
+        """Where these files of the worktree are, if no symlink leads there."""
+        root = Path(os.path.realpath(self.worktree))
+        return [root / os.fsdecode(name) for name in names]
 
     async def _check_out(self, state: str, names: Sequence[bytes]) -> None:
         feed = b"\0".join(names) + b"\0"

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import anyio
 
@@ -13,18 +13,30 @@ Allow = Callable[[Address], bool]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host name, best first. Raises `OSError`."""
 
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = IPv6Network("64:ff9b::/96")
+_INNER = tuple(
+    ip_network(text) for text in ("192.0.0.0/24", "64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10")
+)
+"""Inner by the registries of special addresses, and global for one Python or another."""
+_CLOUD = IPv4Address("168.63.129.16")
+"""A public address by its number; in Azure it is the machine's host, with its keys."""
 
 
 def is_public(address: Address) -> bool:
     """Neither loopback, private, link-local, shared (CGN), unique local, multicast, reserved nor unspecified, nor
     an IPv6 form of such an IPv4 address.
     """
+    if any(address in network for network in _INNER):
+        return False
     if isinstance(address, IPv6Address):
         inner = _embedded(address)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    return (
+        address != _CLOUD
+        and address.is_global
+        and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+    )
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
@@ -34,7 +46,7 @@ def _embedded(address: IPv6Address) -> IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in _NAT64) or int(address) >> 32 == 0:
+    if address in _NAT64 or int(address) >> 32 == 0:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return None
 

@@ -115,7 +115,7 @@ def _change(operation: Operation, call: Call, now: Callable[[Located], Text | No
                 return Change("update", source, source, text, after)
             target = located(call, operation.move)
             if target.real == source.real or now(target) is not None:
-                raise ToolFailed(f"{operation.path} cannot be moved to {target.shown}: that file exists already.")
+                raise ToolFailed(f"{source.shown} cannot be moved to {target.shown}: that file exists already.")
             return Change("move", source, target, text, after)
 
 

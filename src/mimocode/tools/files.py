@@ -14,6 +14,8 @@ import anyio
 
 from mimocode.errors import ToolFailed
 
+from .opened import Linked, Special, folder, open_in, opened
+
 _BOM = b"\xef\xbb\xbf"
 MAX_TEXT_BYTES = 20 * 1024 * 1024
 
@@ -51,28 +53,23 @@ class Text:
         return replace(self, text=text)
 
 
-def at_once(path: str, flags: int) -> int:
-    """An `opener` for `open` that waits for nobody: opening a pipe would wait for its other end. Look what it is before
-    you read: a device may have no end.
-    """
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
 def read_text(path: Path) -> Text | None:
     """The file's text; None if there is none. Raises `ToolFailed` for what is not a text file of sane size."""
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise ToolFailed(f"{path} is {kind}. Give the path of a text file.")
-        if status.st_size > MAX_TEXT_BYTES:
-            raise ToolFailed(
-                f"{path} has {status.st_size:,} bytes; at most {MAX_TEXT_BYTES:,} can be edited here. "
-                "Change it with a command (bash) instead."
-            )
-        data = path.read_bytes()
+        with opened(path) as (descriptor, status):
+            if stat.S_ISDIR(status.st_mode):
+                raise ToolFailed(f"{path} is a directory. Give the path of a text file.")
+            if status.st_size > MAX_TEXT_BYTES:
+                raise ToolFailed(
+                    f"{path} has {status.st_size:,} bytes; at most {MAX_TEXT_BYTES:,} can be edited here. "
+                    "Change it with a command (bash) instead."
+                )
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(MAX_TEXT_BYTES + 1)
     except FileNotFoundError:
         return None
+    except Special:
+        raise ToolFailed(f"{path} is not a regular file. Give the path of a text file.") from None
     except OSError as error:
         raise ToolFailed(f"{path} cannot be read: {error.strerror or error}.") from error
     if b"\0" in data:
@@ -88,31 +85,49 @@ def write_text(path: Path, text: Text) -> None:
     """
     data = text.encoded()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
+        with folder(path.parent, make=True) as parent:
+            _replace(parent, path.name, data)
     except OSError as error:
         raise ToolFailed(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _replace(path: Path, data: bytes) -> None:
-    old = path.stat() if path.exists() else None
+def _replace(parent: int, name: str, data: bytes) -> None:
+    old = _status(parent, name)
     if old is not None and old.st_nlink > 1:
-        path.write_bytes(data)  # a second name of the file must go on naming the same file
+        _overwrite(parent, name, data)  # a second name of the file must go on naming the same file
         return
-    fresh = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    fresh = f".mimo-{secrets.token_hex(6)}.tmp"
     try:
-        _fill(fresh, data, old)
-        fresh.replace(path)
+        _fill(parent, fresh, data, old)
+        os.replace(fresh, name, src_dir_fd=parent, dst_dir_fd=parent)
     except PermissionError:
         if old is None:
             raise
-        path.write_bytes(data)  # the file may be written, its directory may not
+        _overwrite(parent, name, data)  # the file may be written, its directory may not
     finally:
-        _discard(fresh)
+        _discard(parent, fresh)
 
 
-def _fill(path: Path, data: bytes, like: os.stat_result | None) -> None:
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+def _status(parent: int, name: str) -> os.stat_result | None:
+    """What the file is; None if there is none. Raises `Linked` where a link has come into its place."""
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        raise Linked(name)
+    return status
+
+
+def _overwrite(parent: int, name: str, data: bytes) -> None:
+    descriptor = open_in(parent, name, os.O_WRONLY)
+    with os.fdopen(descriptor, "wb") as file:
+        file.truncate(0)
+        file.write(data)
+
+
+def _fill(parent: int, name: str, data: bytes, like: os.stat_result | None) -> None:
+    descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=parent)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         if like is not None:
@@ -124,11 +139,14 @@ def _fill(path: Path, data: bytes, like: os.stat_result | None) -> None:
 def remove(path: Path) -> None:
     """Removes a file, if it is there. Raises `ToolFailed`."""
     try:
-        path.unlink(missing_ok=True)
+        with folder(path.parent) as parent:
+            os.unlink(path.name, dir_fd=parent)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise ToolFailed(f"{path} cannot be removed: {error.strerror or error}.") from error
 
 
-def _discard(path: Path) -> None:
+def _discard(parent: int, name: str) -> None:
     with contextlib.suppress(OSError):
-        path.unlink()
+        os.unlink(name, dir_fd=parent)

@@ -4,7 +4,6 @@ import base64
 import io
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from mimocode.turn.ports import Attachment
 
@@ -71,8 +70,3 @@ def pdf_text(data: bytes) -> PdfText:
         # What a damaged file makes of the parser is not confined to the parser's own errors.
         return PdfText(pages, "\n".join(parts), problem=f"{type(error).__name__}: {error}")
     return PdfText(pages, "\n".join(parts))
-
-
-def read_head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(SNIFFED)

@@ -1,11 +1,16 @@
 """Why a piece of text is not in a file, in words from which a model can mend its call."""
 
 import difflib
+import heapq
 import re
+from collections.abc import Sequence
 
 _CLOSE = 0.6
 _LONGEST_LINE = 400
+_LONGEST_COMPARED = 200
 _MOST_LINES = 20_000
+_MOST_COMPARED = 30
+"""Lines that are compared in full: two that are long and much alike take milliseconds."""
 _SHOWN_LINES = 12
 _SHOWN_PLACES = 10
 _NUMBERED = re.compile(r"^\s*\d+[:|\t] ?")
@@ -49,29 +54,38 @@ def explain_absence(text: str, piece: str) -> str:
     )
 
 
+def place_of(lines: Sequence[str], wanted: Sequence[str], start: int = 0) -> int | None:
+    """Where the wanted lines stand one after the other, at `start` or below. Linear, whatever the lines are."""
+    text, piece = "\n".join(["", *lines[start:], ""]), "\n".join(["", *wanted, ""])
+    at = text.find(piece)
+    return None if at < 0 else start + text.count("\n", 0, at)
+
+
 def _ignoring_whitespace(lines: list[str], wanted: list[str]) -> int | None:
     bare = ["".join(line.split()) for line in wanted]
-    if not any(bare):
-        return None
-    have = ["".join(line.split()) for line in lines]
-    return next((at for at in range(len(have) - len(bare) + 1) if have[at : at + len(bare)] == bare), None)
+    return place_of(["".join(line.split()) for line in lines], bare) if any(bare) else None
 
 
 def _closest(lines: list[str], wanted: list[str]) -> int | None:
     """Where the piece would start if its longest line were the file's line most like it."""
     anchor = max(range(len(wanted)), key=lambda index: len(wanted[index].strip()))
-    target = wanted[anchor].strip()[:_LONGEST_LINE]
+    target = wanted[anchor].strip()[:_LONGEST_COMPARED]
     if not target:
         return None
     matcher = difflib.SequenceMatcher(autojunk=False)
     matcher.set_seq2(target)
-    best, best_ratio = None, _CLOSE
+    promising: list[tuple[float, int]] = []
     for number, line in enumerate(lines[:_MOST_LINES]):
-        matcher.set_seq1(line.strip()[:_LONGEST_LINE])
-        if matcher.real_quick_ratio() > best_ratio and matcher.quick_ratio() > best_ratio:
-            ratio = matcher.ratio()
-            if ratio > best_ratio:
-                best, best_ratio = number, ratio
+        matcher.set_seq1(line.strip()[:_LONGEST_COMPARED])
+        if matcher.real_quick_ratio() > _CLOSE and (most := matcher.quick_ratio()) > _CLOSE:
+            promising.append((most, number))
+    best, best_ratio = None, _CLOSE
+    for most, number in heapq.nsmallest(_MOST_COMPARED, promising, key=lambda one: (-one[0], one[1])):
+        if most <= best_ratio:
+            break
+        matcher.set_seq1(lines[number].strip()[:_LONGEST_COMPARED])
+        if (ratio := matcher.ratio()) > best_ratio:
+            best, best_ratio = number, ratio
     return None if best is None else max(best - anchor, 0)
 
 

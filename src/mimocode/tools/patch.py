@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 
 from mimocode.errors import ToolFailed
 
-from .nearest import explain_absence
+from .nearest import explain_absence, place_of
 
 _BEGIN, _END, _EOF = "*** Begin Patch", "*** End Patch", "*** End of File"
+_MOST_WORK = 500_000_000
+"""Hunks × characters of a file: a hunk is looked for in all of it."""
 _ADD, _DELETE, _UPDATE, _MOVE = "*** Add File: ", "*** Delete File: ", "*** Update File: ", "*** Move to: "
 
 
@@ -76,6 +78,11 @@ def parse(patch: str) -> list[Operation]:
 
 def applied(text: str, hunks: Sequence[Hunk], name: str) -> str:
     """The text with all hunks applied, in their order. Line ends stay as they are in the text. Raises `ToolFailed`."""
+    if len(hunks) * len(text) > _MOST_WORK:
+        raise ToolFailed(
+            f"{name} has {len(text):,} characters, and the patch {len(hunks):,} hunks for it, which is too much at "
+            "once. Send several patches, or write the file."
+        )
     carriage = "\r" if "\r\n" in text else ""
     lines = text.split("\n")
     final = [lines.pop()] if lines[-1] == "" else []
@@ -188,9 +195,7 @@ def _find(lines: Sequence[str], wanted: Sequence[str], start: int) -> int | None
     """The first place, exactly if there is one, else without blanks at the ends of lines, else without indentation."""
     ways: list[Callable[[str], str]] = [lambda line: line.removesuffix("\r"), str.rstrip, str.strip]
     for way in ways:
-        sought = [way(line) for line in wanted]
-        have = [way(line) for line in lines]
-        for at in range(start, len(have) - len(sought) + 1):
-            if have[at : at + len(sought)] == sought:
-                return at
+        at = place_of([way(line) for line in lines[start:]], [way(line) for line in wanted])
+        if at is not None:
+            return start + at
     return None

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from anyio import from_thread, to_thread
 from pydantic import Field
@@ -15,12 +16,15 @@ from mimocode.turn.ports import Attachment, Call, Done, Need
 from mimocode.wire.base import JsonObject
 
 from .base import Arguments, Declared
-from .media import MAX_IMAGE_BYTES, MAX_PDF_BYTES, attachment, kind_of, pdf_text, read_head
+from .media import MAX_IMAGE_BYTES, MAX_PDF_BYTES, SNIFFED, attachment, kind_of, pdf_text
+from .opened import Special, opened
 from .output import MAX_LINES
 from .paths import Located, located, outside_need, patterns, relative
 from .window import Window, decoded_lines, window_of
 
 _PREVIEW = 20
+_MOST_NEAR = 1_000
+"""Names that are compared with one that is not there: each may take a millisecond."""
 _BOM = "\ufeff"
 
 
@@ -52,20 +56,23 @@ def _read(arguments: ReadArguments, call: Call) -> Done:
     offset = max(arguments.offset or 1, 1)
     limit = min(arguments.limit or MAX_LINES, MAX_LINES)
     try:
-        mode = where.real.stat().st_mode
-        if stat.S_ISDIR(mode):
-            return _directory(where, title, offset, limit)
-        if not stat.S_ISREG(mode):
-            raise ToolFailed(f"{where.shown} is a device, pipe or socket: it cannot be read. Give a regular file.")
-        return _file(where, title, offset, limit)
+        with opened(where.real) as (descriptor, status):
+            if stat.S_ISDIR(status.st_mode):
+                return _directory(descriptor, where, title, offset, limit)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return _file(file, where, title, offset, limit)
     except (FileNotFoundError, NotADirectoryError):
         raise ToolFailed(_not_found(where)) from None
+    except Special:
+        raise ToolFailed(
+            f"{where.shown} is a device, pipe or socket: it cannot be read. Give a regular file."
+        ) from None
     except OSError as error:
         raise ToolFailed(f"{where.shown} cannot be read: {error.strerror or error}.") from error
 
 
-def _directory(where: Located, title: str, offset: int, limit: int) -> Done:
-    with os.scandir(where.real) as found:
+def _directory(descriptor: int, where: Located, title: str, offset: int, limit: int) -> Done:
+    with os.scandir(descriptor) as found:
         names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in found)
     window = window_of(names, offset, limit)
     entries = f"({window.total} entries)"
@@ -76,27 +83,26 @@ def _directory(where: Located, title: str, offset: int, limit: int) -> Done:
     return Done(output=output, title=title, metadata=_metadata(where, window, "directory"))
 
 
-def _file(where: Located, title: str, offset: int, limit: int) -> Done:
-    mime = kind_of(read_head(where.real))
+def _file(file: BinaryIO, where: Located, title: str, offset: int, limit: int) -> Done:
+    mime = kind_of(file.read(SNIFFED))
+    file.seek(0)
     if mime.startswith("image/"):
         text = "Image read successfully"
-        return _attached(text, title, [attachment(_whole(where, MAX_IMAGE_BYTES), mime, where.shown.name)])
+        return _attached(text, title, [attachment(_whole(file, where, MAX_IMAGE_BYTES), mime, where.shown.name)])
     if mime == "application/pdf":
-        return _pdf(where, title, offset, limit)
+        return _pdf(_whole(file, where, MAX_PDF_BYTES), where, title, offset, limit)
     if mime != "text/plain":
         raise ToolFailed(
             f"Cannot read binary file: {where.shown}. Look at it with a command (bash), for example `file` or `xxd`."
         )
-    with where.real.open("rb") as file:
-        lines = decoded_lines(file, from_thread.check_cancelled)
-        window = window_of((line.removeprefix(_BOM) for line in lines), offset, limit)
+    lines = decoded_lines(file, from_thread.check_cancelled)
+    window = window_of((line.removeprefix(_BOM) for line in lines), offset, limit)
     _in_range(window, where)
     output = f"<path>{where.shown}</path>\n<type>file</type>\n{_content(window)}"
     return Done(output=output, title=title, metadata=_metadata(where, window, "file"))
 
 
-def _pdf(where: Located, title: str, offset: int, limit: int) -> Done:
-    data = _whole(where, MAX_PDF_BYTES)
+def _pdf(data: bytes, where: Located, title: str, offset: int, limit: int) -> Done:
     found = pdf_text(data)
     attached = [attachment(data, "application/pdf", where.shown.name)]
     if found.problem or not found.text:
@@ -139,13 +145,14 @@ def _in_range(window: Window, where: Located) -> None:
         )
 
 
-def _whole(where: Located, most: int) -> bytes:
-    size = where.real.stat().st_size
-    if size > most:
+def _whole(file: BinaryIO, where: Located, most: int) -> bytes:
+    data = file.read(most + 1)
+    if len(data) > most:
+        size = os.fstat(file.fileno()).st_size
         raise ToolFailed(
             f"{where.shown} has {size:,} bytes; at most {most:,} can be shown. Make it smaller with a command first."
         )
-    return where.real.read_bytes()
+    return data
 
 
 def _not_found(where: Located) -> str:
@@ -158,7 +165,8 @@ def _not_found(where: Located) -> str:
 
 def _near_names(path: Path) -> list[str]:
     try:
-        names = os.listdir(path.parent)
+        with opened(path.parent) as (descriptor, _):
+            names = os.listdir(descriptor)[:_MOST_NEAR]
     except OSError:
         return []
     lowered = {name.lower(): name for name in names}

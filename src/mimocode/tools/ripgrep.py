@@ -13,8 +13,11 @@ from anyio.abc import ByteReceiveStream, Process
 
 from mimocode.errors import ToolFailed
 
+from .opened import folder
+
 MAX_FILES = 100_000
 _COMMON = ("--no-config", "--no-messages", "--no-require-git", "--hidden", "--glob=!.git", "--color=never")
+_BY_DESCRIPTOR = Path("/proc/self/fd")
 _LONGEST_RECORD = 1024 * 1024
 _LONGEST_COMPLAINT = 4_000
 
@@ -41,11 +44,17 @@ class Ripgrep:
         self._binary = binary
 
     async def search(
-        self, arguments: Sequence[str], directory: Path, *, separator: bytes, take: Callable[[bytes], bool]
+        self,
+        arguments: Sequence[str],
+        directory: Path,
+        *,
+        separator: bytes,
+        take: Callable[[bytes], bool],
+        stdin: int = DEVNULL,
     ) -> Found:
         """Gives each record of its output to `take` until that says False. Cancelling ends the process.
 
-        Raises `ToolFailed` if it cannot be started.
+        `directory` is absolute and without symlinks. Raises `ToolFailed` if it cannot be started there.
         """
         command = [str(self._binary or installed()), *_COMMON, *arguments]
         complaint = bytearray()
@@ -53,8 +62,11 @@ class Ripgrep:
         code = 2
         started: Process | None = None
         try:
-            with anyio.CancelScope(shield=True):  # cancelled half-way, nobody would wait for it
-                started = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory)
+            # The folder that was judged, whatever its name means by now.
+            with folder(directory) as descriptor, anyio.CancelScope(shield=True):
+                # Cancelled half-way, nobody would wait for it.
+                cwd = _name_of(descriptor, directory)
+                started = await anyio.open_process(command, stdin=stdin, stdout=PIPE, stderr=PIPE, cwd=cwd)
         except (OSError, ValueError) as error:
             raise ToolFailed(f"The search cannot be started: {error}. Mend its pattern or path.") from error
         assert started is not None
@@ -78,6 +90,11 @@ class Ripgrep:
 
         found = await self.search(["--files", "--null", *more], directory, separator=b"\0", take=take)
         return Listing(paths, complete=not found.stopped)
+
+
+def _name_of(descriptor: int, directory: Path) -> Path:
+    """A name that leads to the open folder whatever becomes of its own, where the system has such names."""
+    return _BY_DESCRIPTOR / str(descriptor) if _BY_DESCRIPTOR.is_dir() else directory
 
 
 async def _records(stream: ByteReceiveStream, separator: bytes, take: Callable[[bytes], bool]) -> bool:

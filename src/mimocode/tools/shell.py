@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DEEPEST = 5
 """How many shells within shells are looked into."""
+_MOST_WRAPPERS = 20
+"""Commands within commands: `sudo nice …`."""
 _DECLARATIONS = frozenset({"declaration_command", "unset_command"})
 _NO_STATEMENT = frozenset({"command", "declaration_command", "c_style_for_statement"})
 """An assignment within these is not a command of its own."""
@@ -115,7 +117,7 @@ class _Judge:
             for body in (child for child in _walk(node.parent) if child.type == "heredoc_body"):
                 self.script(text_of(body), depth + 1)
 
-    def _words(self, words: Sequence[Word], depth: int) -> None:
+    def _words(self, words: Sequence[Word], depth: int, wrappers: int = 0) -> None:
         first = words[0]
         name = os.path.basename(first.text or "")
         if first.text is not None and (first.raw != first.text or os.path.dirname(first.text) in _BIN):
@@ -129,7 +131,8 @@ class _Judge:
             self._shell(words[1:], depth)
         for inner in _wrapped(name, words):
             self.add(" ".join(word.raw for word in inner), _wider(inner))
-            self._words(inner, depth)
+            if wrappers < _MOST_WRAPPERS:  # more of them are a riddle; the whole of it is judged anyway
+                self._words(inner, depth, wrappers + 1)
 
     def _shell(self, arguments: Sequence[Word], depth: int) -> None:
         for flag, script in itertools.pairwise(arguments):

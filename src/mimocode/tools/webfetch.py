@@ -4,6 +4,7 @@ The connection is made to the very address that was judged, so a name that chang
 nothing. Redirects are followed by hand, and each is judged anew.
 """
 
+import zlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import anyio
-from anyio import to_thread
+from anyio import to_process
 from pydantic import Field
 
 from mimocode.errors import ToolFailed
@@ -77,27 +78,17 @@ class WebFetch(Declared[WebFetchArguments]):
 
     async def run(self, arguments: WebFetchArguments, call: Call) -> Done:
         timeout_s = arguments.timeout or DEFAULT_TIMEOUT_S
+        page: Page | None = None
         try:
             with anyio.fail_after(timeout_s):
                 page = await self._page(arguments)
+                return await _shown(page, arguments)
         except TimeoutError:
             raise ToolFailed(
-                f"{arguments.url} gave no whole answer within {timeout_s:g} s. Try a longer timeout (at most 120)."
+                f"{page.url} came, but was not made readable within {timeout_s:g} s. Fetch it as html."
+                if page
+                else f"{arguments.url} gave no whole answer within {timeout_s:g} s. Try a longer timeout (at most 120)."
             ) from None
-        title = f"{page.url} ({page.mime})"
-        kind = kind_of(page.body[:SNIFFED])
-        if kind.startswith("image/") or kind == "application/pdf":
-            what = "Image" if kind.startswith("image/") else "PDF"
-            return Done(f"{what} fetched successfully", title, attachments=[attachment(page.body, kind)])
-        if kind != "text/plain" and not page.charset:
-            raise ToolFailed(
-                f"{page.url} is {page.mime or 'binary'}, which cannot be read as text. Download it with bash (curl) if "
-                "it is needed."
-            )
-        if arguments.format == "html" or "html" not in page.mime:
-            return Done(page.text, title)
-        output = await to_thread.run_sync(readable, page.body, page.charset, arguments.format, abandon_on_cancel=True)
-        return Done(output, title)
 
     async def _page(self, arguments: WebFetchArguments) -> Page:
         import httpx
@@ -147,6 +138,24 @@ class WebFetch(Declared[WebFetchArguments]):
                 return
 
 
+async def _shown(page: Page, arguments: WebFetchArguments) -> Done:
+    title = f"{page.url} ({page.mime})"
+    kind = kind_of(page.body[:SNIFFED])
+    if kind.startswith("image/") or kind == "application/pdf":
+        what = "Image" if kind.startswith("image/") else "PDF"
+        return Done(f"{what} fetched successfully", title, attachments=[attachment(page.body, kind)])
+    if kind != "text/plain" and not page.charset:
+        raise ToolFailed(
+            f"{page.url} is {page.mime or 'binary'}, which cannot be read as text. Download it with bash (curl) if "
+            "it is needed."
+        )
+    if arguments.format == "html" or "html" not in page.mime:
+        return Done(page.text, title)
+    # In a process of its own, which can be ended: a few kilobytes may keep the parser busy for hours.
+    output = await to_process.run_sync(readable, page.body, page.charset, arguments.format, cancellable=True)
+    return Done(output, title)
+
+
 def _parsed(text: str) -> "httpx.URL":
     import httpx
 
@@ -169,14 +178,52 @@ def _at(url: "httpx.URL", address: Address) -> "httpx.URL":
 async def _taken(answer: "httpx.Response", url: "httpx.URL") -> Page:
     if answer.status_code >= 400:
         raise ToolFailed(f"{url} answered {answer.status_code} {answer.reason_phrase}. Check the URL.")
-    body = bytearray()
-    async for chunk in answer.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_BYTES:
+    unpacked, received = _Unpacked(answer.headers.get("content-encoding", ""), str(url)), 0
+    async for chunk in answer.aiter_raw():
+        received += len(chunk)
+        unpacked.feed(chunk)
+        if max(received, len(unpacked.body)) > MAX_BYTES:
             raise ToolFailed(f"{url} is larger than 5 MB, which is the most webfetch takes. Use bash (curl) for it.")
+    body = unpacked.body
     declared = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     mime = declared or kind_of(bytes(body[:SNIFFED]))
     return Page(url=str(url), mime=mime, charset=answer.charset_encoding, body=bytes(body))
+
+
+class _Unpacked:
+    """A body as it comes, unpacked no further than it may be large: a kilobyte can hold a megabyte, and packed twice
+    a gigabyte, which is why only one coding is taken.
+    """
+
+    def __init__(self, coding: str, url: str) -> None:
+        coding = coding.strip().lower()
+        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise ToolFailed(f"{url} comes packed as {coding[:50]!r}, which was not asked for and cannot be unpacked.")
+        self.body = bytearray()
+        self._url = url
+        self._coding = coding
+        self._unpacker: zlib._Decompress | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Raises `ToolFailed` for what is not packed as it says. What is over `MAX_BYTES` may be left out."""
+        if self._coding in ("", "identity"):
+            self.body += chunk
+            return
+        if not chunk:
+            return
+        if self._unpacker is None:
+            self._unpacker = zlib.decompressobj(_wbits(self._coding, chunk))
+        try:
+            self.body += self._unpacker.decompress(chunk, max(MAX_BYTES + 1 - len(self.body), 1))
+        except zlib.error as error:
+            raise ToolFailed(f"{self._url} is packed wrongly ({error}). Use bash (curl) for it.") from error
+
+
+def _wbits(coding: str, head: bytes) -> int:
+    """For deflate told by the first byte: some servers mean zlib's frame by it, and some none."""
+    if coding != "deflate":
+        return zlib.MAX_WBITS | 16
+    return zlib.MAX_WBITS if head and head[0] & 0x0F == 8 and head[0] >> 4 <= 7 else -zlib.MAX_WBITS
 
 
 def _user_agent() -> str:

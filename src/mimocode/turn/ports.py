@@ -174,8 +174,20 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """A path: `shown` is absolute, as the model wrote it; `real` is without symlinks: the one to open."""
+
+    shown: Path
+    real: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One tool call: who makes it and where. `directory` is where it works, `worktree` the project's root."""
+    """One tool call: who makes it and where. `directory` is where it works, `worktree` the project's root.
+
+    `places` remembers where each path that it names leads: what was judged, and perhaps allowed by a human minutes
+    later, is what is used.
+    """
 
     session_id: str
     message_id: str
@@ -185,6 +197,7 @@ class Call:
     directory: Path
     worktree: Path
     progress: Callable[[Progress], Awaitable[None]]
+    places: dict[str, Located] = field(default_factory=dict[str, Located])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,11 @@ from typing import Literal
 
 from mimocode.wire.agent import Agent
 
-TextName = Literal["coder", "plan", "build", "title", "compaction", "summary", "max-steps", "structured", "init"]
-"""`coder` is the system prompt of agents without one of their own. `plan` and `build` go with the user message of a
+TextName = Literal[
+    "coder", "data", "plan", "build", "title", "compaction", "summary", "max-steps", "structured", "init"
+]
+"""`coder` is the system prompt of agents without one of their own. `data` says what others wrote (`llm/marked.py`) and
+goes with every prompt whose history may hold such. `plan` and `build` go with the user message of a
 turn of that agent (`build` after `plan` only), `max-steps` with the last call of a turn that has used up its steps,
 `structured` into the system prompt of a turn that must end in JSON. `title`, `compaction` and `summary` are the
 system prompts of those agents. `init` is the template of the command.
@@ -28,6 +31,12 @@ INTERRUPTED = (
     " whole. Look at how things stand before you run it again.]"
 )
 """The output of a tool that was running when the process died."""
+
+ATTACHED = "Called the Read tool with the following input: "
+"""Begins the words that announce an attached file; its content are the words after them."""
+
+OF_THE_USER = "The user "
+"""Begins the errors of calls that the user or their rules refused. No other error of a tool begins so."""
 
 SUMMARISE = "Summarise the conversation above, as your instructions say."
 """The user's words at the end of what the compaction agent reads."""
@@ -80,12 +89,18 @@ def system(
     return _joined(
         [
             agent.prompt or text("coder"),
+            text("data"),
             *(f"Instructions from: {each.source}\n{each.text.strip()}" for each in instructions),
             _described(environment),
             text("structured") if structured else "",
             own or "",
         ]
     )
+
+
+def summarising() -> str:
+    """The system prompt of a call that summarises a session."""
+    return _joined([text("compaction"), text("data")])
 
 
 def _described(environment: Environment) -> str:

@@ -78,7 +78,7 @@ def _call(pen: Writing, action: CallModel, asked: Entry, *, before: str | None =
         options=turn.options or {},
     )
     if action.summary:
-        return replace(call, system=prompt.text("compaction"), history=_to_summarise(history, asked))
+        return replace(call, system=prompt.summarising(), history=_to_summarise(history, asked))
     if action.last:
         return replace(call, history=[*history, _words(asked, prompt.text("max-steps"))], tool_choice="none")
     specs: list[ToolSpec] = [tool.spec for tool in world.toolbox.values()]

@@ -1,6 +1,7 @@
 """Directories listed and files read, inside a project only. Nothing here changes a file."""
 
 import base64
+import errno
 import mimetypes
 import os
 import stat
@@ -10,7 +11,7 @@ from typing import Literal
 
 from anyio import to_thread
 
-from mimocode.tools.files import at_once
+from mimocode.tools.opened import Special, opened
 from mimocode.wire.workspace import FileContent, FileEntry, FileNode
 
 from . import git
@@ -61,8 +62,10 @@ def _spelled(root: Root, path: Path, kind: Kind) -> str:
 def _listed(root: Root, given: str) -> list[tuple[Path, Kind]]:
     where = root.inside(given)
     try:
-        with os.scandir(where) as found:
-            listed: list[tuple[Path, Kind]] = [(Path(entry.path), _kind(entry)) for entry in found]
+        with opened(where) as (descriptor, _), os.scandir(descriptor) as found:
+            listed: list[tuple[Path, Kind]] = [(where / entry.name, _kind(entry)) for entry in found]
+    except Special as error:
+        raise wrong_path(given, "is no directory. Name a directory of the project") from error
     except OSError as error:
         raise wrong_path(given, f"cannot be listed: {error.strerror}. Name a directory of the project") from error
     return sorted(listed, key=lambda one: (one[1], one[0].name.casefold(), one[0].name))
@@ -96,12 +99,14 @@ def _content(root: Root, given: str) -> FileContent:
 def _read(root: Root, given: str) -> tuple[Path, bytes]:
     path = root.inside(given)
     try:
-        with open(path, "rb", opener=lambda name, flags: at_once(name, flags | os.O_NOFOLLOW)) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise wrong_path(given, "is not a file. List a directory with GET /file")
+        with opened(path) as (descriptor, status):
+            if stat.S_ISDIR(status.st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if status.st_size > MOST_BYTES:
                 raise wrong_path(given, f"has {status.st_size} bytes, and at most {MOST_BYTES} are shown")
-            return path, file.read(MOST_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return path, file.read(MOST_BYTES + 1)
+    except Special as error:
+        raise wrong_path(given, "is not a file. List a directory with GET /file") from error
     except OSError as error:
         raise wrong_path(given, f"cannot be read: {error.strerror}. Name a file of the project") from error

@@ -2,14 +2,17 @@
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from anyio import to_thread
 
 from mimocode.errors import Invalid, MimoError, ToolFailed, Unavailable
+from mimocode.tools.confirmed import confirmed
 from mimocode.tools.ripgrep import Ripgrep
 from mimocode.wire.workspace import FileEntry, FoundText, Submatch, TextMatch
 
@@ -26,7 +29,7 @@ _ESCAPED = r"\\\g<0>"
 async def text(root: Root, pattern: str) -> list[TextMatch]:
     """Lines that match a regular expression, at most `MOST_MATCHES`. Raises `Invalid` for one that is none."""
     directory, left_out = await to_thread.run_sync(_looked_through, root)
-    found: list[TextMatch] = []
+    found: list[_Found] = []
 
     def take(record: bytes) -> bool:
         match = _match(record)
@@ -41,7 +44,7 @@ async def text(root: Root, pattern: str) -> list[TextMatch]:
         raise _impossible(root, error) from error
     if ended.code not in (0, 1) and not found and ended.complaint:
         raise Invalid(f'{ended.complaint}\n  at ["pattern"]', kind="Query")
-    return found
+    return [line.told for line in await to_thread.run_sync(lambda: list(confirmed(directory, found)))]
 
 
 async def names(
@@ -108,7 +111,17 @@ def _in_order(letters: str, within: str) -> bool:
     return all((at := within.find(letter, at + 1)) >= 0 for letter in letters)
 
 
-def _match(record: bytes) -> TextMatch | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A line as it is told, and what `confirmed` wants to know of it."""
+
+    name: str
+    offset: int
+    raw: bytes
+    told: TextMatch
+
+
+def _match(record: bytes) -> _Found | None:
     """A line of ripgrep's JSON; None for what is no match."""
     try:
         told = json.loads(record)
@@ -117,9 +130,9 @@ def _match(record: bytes) -> TextMatch | None:
     if told.get("type") != "match":
         return None
     data = told["data"]
-    line = _bytes(data["lines"])
-    return TextMatch(
-        path=FoundText(text=_bytes(data["path"]).decode("utf-8", "replace").removeprefix("./")),
+    line, path = _bytes(data["lines"]), _bytes(data["path"]).removeprefix(b"./")
+    told = TextMatch(
+        path=FoundText(text=path.decode("utf-8", "replace")),
         lines=FoundText(text=line[:_LONGEST_LINE].decode("utf-8", "replace")),
         line_number=data["line_number"],
         absolute_offset=data["absolute_offset"],
@@ -133,6 +146,7 @@ def _match(record: bytes) -> TextMatch | None:
             if one["end"] <= _LONGEST_LINE
         ],
     )
+    return _Found(os.fsdecode(path), data["absolute_offset"], line, told)
 
 
 def _bytes(told: Mapping[str, Any]) -> bytes:

@@ -76,7 +76,11 @@ async def test_a_tool_call_comes_with_its_result() -> None:
                     }
                 ],
             },
-            {"role": "tool", "tool_call_id": "call_7", "content": "a.txt"},
+            {
+                "role": "tool",
+                "tool_call_id": "call_7",
+                "content": '<data-6289aa9c from="bash">\na.txt\n</data-6289aa9c>',
+            },
             {"role": "user", "content": "Thanks"},
         ]
     )
@@ -163,7 +167,7 @@ async def test_text_files_are_read_unless_the_server_read_them() -> None:
     alone = await chat(user(1, "Look", attached))
     explained = await chat(user(1, "Look", said("Read calc.py: a + b", synthetic=True), attached))
 
-    assert alone[0]["content"] == 'Look\n\n<file name="calc.py">\na + b\n</file>'
+    assert alone[0]["content"] == 'Look\n\n<data-7733a8c3 from="calc.py">\na + b\n</data-7733a8c3>'
     assert explained[0]["content"] == "Look\n\nRead calc.py: a + b"
 
 

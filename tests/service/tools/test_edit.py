@@ -1,5 +1,6 @@
 """Writing and editing: exact, whole, one at a time, and errors a model can mend."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from mimocode.errors import ToolFailed
 from mimocode.tools.edit import EditArguments, replaced
+from mimocode.tools.nearest import explain_absence
 from mimocode.turn.ports import Changed, Done, Need
 
 from .conftest import Bench
@@ -263,3 +265,30 @@ async def test_a_missing_newline_at_the_end_is_shown(bench: Bench) -> None:
 
     end = "\\ No newline at end of file\n"
     assert done.metadata["diff"].endswith(f"@@ -1 +1 @@\n-a\n{end}+b\n{end}")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("text", "old"),
+    [
+        ("\n" * 200_000, "\n" * 100_000 + "x\ny"),
+        ("\n".join(f"{'ab' * 100}{number}" for number in range(20_000)), "ba" * 100 + "x"),
+    ],
+)
+def test_what_is_nearest_is_told_in_a_time_that_grows_with_the_text_only(text: str, old: str) -> None:
+    assert explain_absence(text, old).startswith("oldString was not found")
+
+
+def test_few_lines_are_compared_in_full_however_many_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[object] = []
+    compare = difflib.SequenceMatcher[str].ratio
+
+    def counted(matcher: difflib.SequenceMatcher[str]) -> float:
+        compared.append(matcher)
+        return compare(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted)
+
+    explain_absence("\n".join(f"{'ab' * 50}{number}" for number in range(2_000)), "ab" * 50 + "x" * 9)
+
+    assert 0 < len(compared) <= 30

@@ -216,3 +216,10 @@ async def test_a_patch_needs_leave_for_all_its_files_at_once(bench: Bench, tmp_p
     ]
     assert needs[1].metadata["filepath"] == f"a, {outside}/b, c"
     assert "-x\n+y\n" in needs[1].metadata["diff"]
+
+
+def test_a_patch_of_too_many_hunks_for_a_large_file_is_refused_in_words() -> None:
+    hunks = [Hunk(lines=[("-", "a"), ("+", "b")])] * 1_000
+
+    with pytest.raises(ToolFailed, match="too much at once"):
+        applied("a\n" * 500_000, hunks, "large.txt")

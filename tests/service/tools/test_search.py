@@ -149,10 +149,12 @@ async def test_a_search_that_cannot_be_started_is_said(bench: Bench, pattern: st
         await bench.run("grep", pattern=pattern)
 
 
-async def test_a_glob_may_be_absurd(bench: Bench) -> None:
-    done = await bench.run("glob", pattern="{" * 5_000 + "}" * 5_000)
-
-    assert done.output == "No files found"
+@pytest.mark.parametrize(
+    ("pattern", "said"), [("{" * 5_000 + "}" * 5_000, "10,000 characters"), ("{a,b}" * 60, "more than 100 patterns")]
+)
+async def test_an_absurd_glob_is_refused_in_words(bench: Bench, pattern: str, said: str) -> None:
+    with pytest.raises(ToolFailed, match=said):
+        await bench.run("glob", pattern=pattern)
 
 
 async def test_a_pattern_that_looks_like_a_flag_is_a_pattern(bench: Bench) -> None:
@@ -247,6 +249,49 @@ def test_any_text_is_a_glob(pattern: str) -> None:
 @given(st.from_regex(r"[a-z.]{1,8}(/[a-z.]{1,8}){0,3}", fullmatch=True))
 def test_a_path_is_a_glob_of_itself(path: str) -> None:
     assert compiled(path).fullmatch(path.removeprefix("./"))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 100 + "b", "a" * 250),
+        ("*?" * 100 + "b", "a" * 250),
+        ("*[a-z]" * 100 + "[!a]", "a" * 250),
+        ("**/a/" * 50 + "b", "a/" * 2_000 + "c"),
+        ("**/*a*a*a*a/" * 20 + "b", f"{'a' * 50}/" * 80 + "c"),
+        ("{a,*a}" * 6 + "*a" * 30 + "b", "a" * 250),
+        ("**/" * 300 + "b", "a/" * 2_000),
+        ("**a" * 100 + "b", "a" * 4_000),
+    ],
+)
+def test_no_glob_of_a_model_takes_longer_than_its_length_says(pattern: str, path: str) -> None:
+    assert not compiled(pattern).fullmatch(path)
+
+
+@given(
+    st.text(alphabet="ab*?/", max_size=8).filter(lambda text: "***" not in text),
+    st.from_regex(r"[ab]{1,3}(/[ab]{1,3}){0,3}", fullmatch=True),
+)
+def test_a_glob_matches_what_its_definition_says(pattern: str, path: str) -> None:
+    """Told by trying everything, which is slow and plainly right. A slash in it, so that it is no mere name."""
+    assert bool(compiled(f"./a/{pattern}x").fullmatch(f"a/{path}x")) == fits(f"a/{pattern}x", f"a/{path}x")
+
+
+def fits(pattern: str, path: str) -> bool:
+    if pattern.startswith("/**/"):
+        return fits(pattern[3:], path) or any(
+            path.startswith("/") and fits(pattern, path[end:]) for end in range(1, len(path)) if path[end] == "/"
+        )
+    if pattern.startswith("/**"):
+        return path.startswith("/") and any(fits(pattern[3:], path[end:]) for end in range(1, len(path) + 1))
+    if pattern.startswith("**"):
+        return fits(pattern[1:], path)
+    if pattern.startswith("*"):
+        return fits(pattern[1:], path) or (path[:1] not in ("", "/") and fits(pattern, path[1:]))
+    if not pattern or not path:
+        return pattern == path
+    return (pattern[0] == path[0] or (pattern[0] == "?" and path[0] != "/")) and fits(pattern[1:], path[1:])
 
 
 def test_an_absolute_pattern_is_split_where_it_begins_to_be_one() -> None:

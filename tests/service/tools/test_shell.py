@@ -135,3 +135,10 @@ async def test_working_elsewhere_wants_leave(bench: Bench, tmp_path: Path) -> No
     needs = await bench.needs("bash", command="ls", workdir="..")
 
     assert needs[0].patterns == [f"{tmp_path.resolve()}/*"]
+
+
+def test_commands_within_commands_without_end_are_judged_as_a_whole() -> None:
+    verdict = judge("sudo " * 2_000 + "rm -rf /", Path("/w"))
+
+    assert verdict.patterns[0] == "sudo " * 2_000 + "rm -rf /"
+    assert len(verdict.patterns) < 50
