@@ -1,7 +1,7 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+ and the package registries, nothing else.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup demo demo-real test contract crash survival bench bench-compare check format clean
+.PHONY: setup demo demo-real test contract crash survival bench bench-compare check audit format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +21,10 @@ check: setup
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 	$(BIN)/python -m pytest tests/test_shape.py
+
+# Known vulnerabilities of what is locked. AUDIT_URL: a mirror of api.osv.dev; AUDIT=required: not to be asked is a failure.
+audit: setup
+	@tools/audit
 
 demo: setup
 	@$(BIN)/python tools/demo.py

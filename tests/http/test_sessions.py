@@ -89,7 +89,7 @@ async def test_a_child_works_where_its_parent_does(tmp_path: Path) -> None:
         (b"[]", "Payload", "dict"),
         (b'{"title": 5}', "Payload", '["title"]'),
         (b'{"permission": [{"permission": "x", "pattern": "*", "action": "maybe"}]}', "Payload", '["action"]'),
-        (b'{"title": "\\ud800"}', "Payload", ""),
+        (b'{"title": "\\ud800"}', "Body", "surrogate pair"),
     ],
 )
 async def test_a_body_that_makes_no_sense_is_refused_in_words(

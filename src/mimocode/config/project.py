@@ -53,8 +53,11 @@ def locate(directory: Path) -> Location:
 
 
 def worktree(directory: Path) -> Path | None:
-    """The root of the git worktree that holds `directory`, without running git. A linked worktree has its own."""
-    return next((folder for folder in (directory, *directory.parents) if (folder / ".git").exists()), None)
+    """The root of the git worktree that holds `directory`, without running git. A linked worktree has its own.
+
+    A place that may not be looked at has none.
+    """
+    return next((folder for folder in (directory, *directory.parents) if os.path.exists(folder / ".git")), None)
 
 
 def levels(directory: Path, home: Path) -> list[Path]:

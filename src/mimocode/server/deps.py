@@ -18,7 +18,8 @@ from mimocode.session.instance import Instance
 from mimocode.wire.base import Wire
 from mimocode.workspace.root import Root
 
-from .errors import invalid_of
+from .body import NotJson, decoded
+from .errors import invalid_of, not_json
 from .limits import Held
 
 W = TypeVar("W", bound=Wire)
@@ -28,6 +29,9 @@ MOST_ROWS = 1_000_000
 
 LATEST_MS = 2**53
 """The latest time that a number of JSON holds exactly."""
+
+_LONGEST_PATH = 4096
+_LONGEST_NAME = 255
 
 DIRECTORY_HEADERS = ("x-mimocode-directory", "x-opencode-directory")
 
@@ -87,7 +91,11 @@ def absolute(directory: str | None) -> str:
     """The directory as an absolute path without ``..``; None or empty is the server's own."""
     if directory and "\0" in directory:
         raise Invalid("directory holds a NUL byte.", kind="Query")
-    return os.path.abspath(directory or os.getcwd())
+    path = os.path.abspath(directory or os.getcwd())
+    name = path.encode("utf-8", "surrogatepass")
+    if len(name) >= _LONGEST_PATH or any(len(part) > _LONGEST_NAME for part in name.split(b"/")):
+        raise Invalid(f"directory is longer than a path can be: {path[:40]!r}…, {len(name)} bytes.", kind="Query")
+    return path
 
 
 Services = Annotated[App, Depends(the_app)]
@@ -112,6 +120,8 @@ async def body(scope: Scope, receive: Receive) -> bytes:
 def parsed(kind: type[W], data: bytes) -> W:
     """Raises `Invalid` that says what was expected and where."""
     try:
-        return kind.model_validate_json(data or b"{}")
+        return kind.model_validate(decoded(data or b"{}"))
+    except NotJson as error:
+        raise Invalid(not_json(error.msg), kind="Body") from error
     except ValidationError as error:
         raise invalid_of(error) from error

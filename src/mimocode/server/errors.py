@@ -87,16 +87,18 @@ async def on_validation_error(_: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     place = str(first["loc"][0])
     if first["type"] == "json_invalid":
-        return JSONResponse(bad_request(f"The body is not JSON: {first['ctx']['error']}", "Body"), 400)
+        return JSONResponse(bad_request(not_json(first["ctx"]["error"]), "Body"), 400)
     return JSONResponse(bad_request(_sentence(first, first["loc"][1:]), _KINDS.get(place, "Payload")), 400)
 
 
 def invalid_of(error: ValidationError) -> Invalid:
     """The error of a body that a route parsed itself."""
     first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return Invalid(f"The body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}", kind="Body")
     return Invalid(_sentence(first, first["loc"]))
+
+
+def not_json(why: str) -> str:
+    return f"The body is not JSON: {why}. Send JSON in UTF-8."
 
 
 def _sentence(problem: Mapping[str, Any], loc: Sequence[Any]) -> str:
@@ -125,7 +127,7 @@ async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         told = {"name": "MethodNotAllowedError", "data": {"message": message}}
         return JSONResponse(told, 405, headers={"Allow": allowed})
     elif error.status_code == 400:
-        told = bad_request(f"The body is not JSON: {error.detail}", "Body")
+        told = bad_request(not_json(error.detail), "Body")
     elif error.status_code == 413:
         told = {"name": "PayloadTooLargeError", "data": {"message": error.detail}}
     else:

@@ -11,6 +11,7 @@ from mimocode import __version__
 from mimocode.wire.base import Wire
 from mimocode.wire.event import Event, GlobalEvent, SecondEvent
 
+from . import openapi_errors
 from .routes import blocking, init
 
 _BLOCKING = (*blocking.ROUTES, init.INIT)
@@ -44,6 +45,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         made["paths"].setdefault(route.path, {})["post"] = _blocking(route)
     for path, (operation, summary, event) in _STREAMS.items():
         made["paths"][path] = {"get": _stream(operation, summary, event)}
+    openapi_errors.describe(made)
     return made
 
 
@@ -70,7 +72,6 @@ def _blocking(route: blocking.Blocking) -> dict[str, Any]:
             for name, meaning in _HEADERS.items()
         ),
     ]
-    errors = {"400": "bad request", "404": "no such session", "409": "busy, or the same id with another body"}
     return {
         "tags": ["session"],
         "operationId": route.operation,
@@ -81,7 +82,6 @@ def _blocking(route: blocking.Blocking) -> dict[str, Any]:
         "responses": {
             "200": {"description": "the answer", "content": {"application/json": {"schema": _schema(route.answer)}}},
             "202": {"description": "the turn goes on; `location` says where its answer will be"},
-            **{status: {"description": meaning} for status, meaning in errors.items()},
         },
     }
 

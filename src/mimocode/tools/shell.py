@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import hidden
 from .arity import FILES, SHELLS, WRAPPERS, prefix
 from .words import Word, text_of, word_of, words_of
 
@@ -30,6 +31,8 @@ _HARMLESS = re.compile(r"/dev/(null|zero|full|random|urandom|stdin|stdout|stderr
 _DASH_C = re.compile(r"-[a-zA-Z]*c[a-zA-Z]*")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _BIN = frozenset({"/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"})
+_ODD_BLANK = re.compile(r"[^ \t\n;&|()<>]*[\r\v\f][^ \t\n;&|()<>]*")
+"""A word with what the grammar takes for a blank, and bash for a part of the word."""
 _MODE_FIRST = frozenset({"chmod", "chown", "chgrp"})
 _EXEC = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 _EXPRESSION = frozenset({"-", "(", "!", "\\"})
@@ -81,8 +84,13 @@ class _Judge:
         root = Parser(_language()).parse(text.encode("utf-8", "replace")).root_node
         if root.has_error:
             self.add(text.strip(), None)
-        for node in _walk(root):
+        nodes = list(_walk(root))
+        for node in nodes:
             self._node(node, depth)
+        for word in _ODD_BLANK.findall(text):
+            self.add(word, None)
+        for inner in hidden.scripts(root, nodes):
+            self.script(inner, depth + 1)
 
     def _node(self, node: "Node", depth: int) -> None:
         parent = node.parent

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from inline_snapshot import snapshot
 
 from mimocode.wire.message import WithParts
 from mimocode.wire.part import AgentPart, CompactionPart, FilePart
@@ -54,7 +53,7 @@ async def chat(*history: WithParts, model: dict[str, Any] | None = None) -> list
 async def test_texts_of_a_message_are_one_message() -> None:
     sent = await chat(user(1, "Look", said("(put in)", synthetic=True), said("not for you", ignored=True)))
 
-    assert sent == snapshot([{"role": "user", "content": "Look\n\n(put in)"}])
+    assert sent == [{"role": "user", "content": "Look\n\n(put in)"}]
 
 
 async def test_a_tool_call_comes_with_its_result() -> None:
@@ -62,28 +61,22 @@ async def test_a_tool_call_comes_with_its_result() -> None:
 
     sent = await chat(user(1, "What is here?"), step, user(3, "Thanks"))
 
-    assert sent == snapshot(
-        [
-            {"role": "user", "content": "What is here?"},
-            {
-                "role": "assistant",
-                "content": "I look.",
-                "tool_calls": [
-                    {
-                        "id": "call_7",
-                        "type": "function",
-                        "function": {"name": "bash", "arguments": '{"command":"ls"}'},
-                    }
-                ],
-            },
-            {
-                "role": "tool",
-                "tool_call_id": "call_7",
-                "content": '<data-6289aa9c from="bash">\na.txt\n</data-6289aa9c>',
-            },
-            {"role": "user", "content": "Thanks"},
-        ]
-    )
+    assert sent == [
+        {"role": "user", "content": "What is here?"},
+        {
+            "role": "assistant",
+            "content": "I look.",
+            "tool_calls": [
+                {
+                    "id": "call_7",
+                    "type": "function",
+                    "function": {"name": "bash", "arguments": '{"command":"ls"}'},
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_7", "content": '<data-6289aa9c from="bash">\na.txt\n</data-6289aa9c>'},
+        {"role": "user", "content": "Thanks"},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +101,7 @@ async def test_messages_without_words_are_left_out() -> None:
 
     sent = await chat(*history)
 
-    assert sent == snapshot([{"role": "user", "content": "Go"}, {"role": "user", "content": "Still there?"}])
+    assert sent == [{"role": "user", "content": "Go"}, {"role": "user", "content": "Still there?"}]
 
 
 async def test_steps_nobody_came_between_are_one_message() -> None:
@@ -122,13 +115,11 @@ async def test_a_summary_answers_the_compaction() -> None:
 
     sent = await chat(user(1, compaction), assistant(2, "We built a house.", summary=True), user(3, "Paint it"))
 
-    assert sent == snapshot(
-        [
-            {"role": "user", "content": "What did we do so far?"},
-            {"role": "assistant", "content": "We built a house."},
-            {"role": "user", "content": "Paint it"},
-        ]
-    )
+    assert sent == [
+        {"role": "user", "content": "What did we do so far?"},
+        {"role": "assistant", "content": "We built a house."},
+        {"role": "user", "content": "Paint it"},
+    ]
 
 
 async def test_a_named_agent_is_told() -> None:
@@ -140,17 +131,15 @@ async def test_a_named_agent_is_told() -> None:
 async def test_images_go_to_models_that_see() -> None:
     sent = await chat(user(1, "See", file("image/png", f"data:image/png;base64,{PIXEL}", "a.png")), model=SEES)
 
-    assert sent == snapshot(
-        [
-            {
-                "role": "user",
-                "content": [
-                    {"type": "text", "text": "See"},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORyB0aW55"}},
-                ],
-            }
-        ]
-    )
+    assert sent == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "See"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORyB0aW55"}},
+            ],
+        }
+    ]
 
 
 async def test_other_models_are_told_of_an_image() -> None:

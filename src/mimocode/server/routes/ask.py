@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
+from mimocode.server.body import Bodied
 from mimocode.server.deps import Directory, JsonResponse, Services, SessionId, reply
 from mimocode.wire.ask import PermissionAnswer, PermissionReply, PermissionRequest, QuestionReply, QuestionRequest
 from mimocode.wire.base import Wire
 
-router = APIRouter(strict_content_type=False)
+router = APIRouter(strict_content_type=False, route_class=Bodied)
 
 QuestionId = Annotated[str, Path(alias="requestID", pattern="^que")]
 PermissionId = Annotated[str, Path(alias="requestID", pattern="^per")]

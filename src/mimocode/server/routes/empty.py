@@ -6,12 +6,13 @@ from typing import Literal
 from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
+from mimocode.server.body import Bodied
 from mimocode.server.deps import Directory, JsonResponse, Services, reply
 from mimocode.wire.base import JsonObject, Wire
 
 _log = logging.getLogger(__name__)
 
-router = APIRouter(strict_content_type=False, tags=["server"])
+router = APIRouter(strict_content_type=False, tags=["server"], route_class=Bodied)
 
 
 class Capabilities(Wire):

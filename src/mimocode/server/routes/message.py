@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from mimocode.errors import Invalid
+from mimocode.server.body import Bodied
 from mimocode.server.deps import MOST_ROWS, JsonResponse, MessageId, PartId, Services, SessionId, held_in, reply
 from mimocode.server.limits import caller_of
 from mimocode.server.waiting import TurnAnswer, place_of, repeat_of, waits
@@ -19,7 +20,7 @@ from mimocode.wire.prompt import PromptInput
 
 PREFER = "`wait`: the answer, beating until it is there; `wait=N`: the answer, or 202 after N seconds (RFC 7240)"
 
-router = APIRouter(strict_content_type=False, tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"], route_class=Bodied)
 
 
 @router.get("/session/{sessionID}/message", operation_id="session.messages", response_model=list[WithParts])

@@ -21,9 +21,10 @@ from mimocode.asgi.sse import EventStream
 from mimocode.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from mimocode.errors import Invalid, Unavailable
 from mimocode.server import deps, heartbeat
+from mimocode.server.body import Bodied
 from mimocode.wire.probe import LONGEST_S, ProbeAnswer, ProbeEvent, ProbeInput
 
-router = APIRouter(strict_content_type=False, tags=["probe"])
+router = APIRouter(strict_content_type=False, tags=["probe"], route_class=Bodied)
 
 MOST_AT_ONCE = 32
 _NEVER_S = 10.0 * LONGEST_S

@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 
 from mimocode import WIRE_VERSION
+from mimocode.server.body import Bodied
 from mimocode.server.deps import Directory, JsonResponse, Services, reply
 from mimocode.session.sessions import ProjectPatch
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Project
 
-router = APIRouter(strict_content_type=False, tags=["project"])
+router = APIRouter(strict_content_type=False, tags=["project"], route_class=Bodied)
 
 
 class Paths(Wire):

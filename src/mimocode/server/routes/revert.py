@@ -4,12 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from mimocode.server.body import Bodied
 from mimocode.server.deps import JsonResponse, Services, SessionId, reply
 from mimocode.session.reverting import RevertInput
 from mimocode.wire.message import FileDiff
 from mimocode.wire.session import Session
 
-router = APIRouter(strict_content_type=False, tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"], route_class=Bodied)
 
 
 @router.post("/session/{sessionID}/revert", operation_id="session.revert", response_model=Session)

@@ -6,18 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
 
 from mimocode.errors import Conflict, MimoError, NotFound, Unavailable
 from mimocode.server import errors
+from mimocode.server.body import Bodied
 from mimocode.server.deps import Services, directory_of, shown_root
 from mimocode.session.instance import Instance
 from mimocode.wire.v2 import Location, LocationProject
 from mimocode.workspace.root import Root
 
 
-class Spelled(APIRoute):
+class Spelled(Bodied):
     """A route whose errors carry a `_tag`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -1,12 +1,13 @@
 """Sessions: `/session`."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import JSONResponse
 
 from mimocode.app import App
+from mimocode.server.body import Bodied
 from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, SessionId, reply
 from mimocode.session.sessions import SessionFilter, SessionInput, SessionPatch
 from mimocode.wire.base import Wire
@@ -14,7 +15,7 @@ from mimocode.wire.session import Session, SessionStatus, Todo
 
 from .share import shares_of
 
-router = APIRouter(strict_content_type=False, tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"], route_class=Bodied)
 
 
 @router.get("/session", operation_id="session.list", response_model=list[Session])
@@ -108,7 +109,7 @@ async def fork(app: Services, session_id: SessionId, body: ForkInput | None = No
 
 
 @router.post("/session/{sessionID}/abort", operation_id="session.abort", response_model=bool)
-async def abort(app: Services, session_id: SessionId, body: Any = None) -> bool:
+async def abort(app: Services, session_id: SessionId) -> bool:
     """Ends the session's turns; returns when that is written. An idle or unknown session is no error."""
     await app.runner.abort(session_id)
     return True

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Body, Depends
 from pydantic import Field
 from starlette.responses import Response
 
@@ -12,12 +12,13 @@ from mimocode.app import App
 from mimocode.asgi.keepalive import KeptAlive
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.server import deps, errors
+from mimocode.server.body import Bodied
 from mimocode.server.deps import Directory, Services
 from mimocode.session.instance import Instance
 from mimocode.wire import event
 from mimocode.wire.base import Wire
 
-router = APIRouter(strict_content_type=False, prefix="/tui", tags=["tui"])
+router = APIRouter(strict_content_type=False, prefix="/tui", tags=["tui"], route_class=Bodied)
 
 _BEAT_S: Final = 10.0
 
@@ -166,7 +167,7 @@ async def select_session(app: Services, here: Here, body: event.TuiSessionSelect
 
 
 @router.post("/control/response", operation_id="tui.control.response", response_model=bool)
-async def control_response(body: Any = None) -> bool:
+async def control_response(body: Annotated[Any, Body()] = None) -> bool:
     """Taken and passed over: nobody waits for what a terminal says of a request."""
     return True
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import PlainTextResponse, Response
 
+from mimocode.server.body import Bodied
 from mimocode.server.deps import JsonResponse, reply
 from mimocode.wire.message import FileDiff
 from mimocode.wire.workspace import VcsApplied, VcsFileStatus, VcsInfo, VcsPatch
@@ -12,7 +13,7 @@ from mimocode.workspace import vcs
 
 from .file import InProject
 
-router = APIRouter(strict_content_type=False, tags=["vcs"])
+router = APIRouter(strict_content_type=False, tags=["vcs"], route_class=Bodied)
 
 
 @router.get("/vcs", operation_id="vcs.get", response_model=VcsInfo)
