@@ -1,5 +1,6 @@
 """Fan-out of events inside one process. An event is encoded once, whoever listens."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,7 +10,17 @@ import anyio
 
 from mimocode import ids
 from mimocode.turn.ports import Place
-from mimocode.wire.event import Body, Durable, Event, Form, GlobalEvent, InstanceDisposed, SecondEvent, SecondPlace
+from mimocode.wire.event import (
+    Body,
+    Durable,
+    Event,
+    Form,
+    GlobalEvent,
+    InstanceDisposed,
+    PartDelta,
+    SecondEvent,
+    SecondPlace,
+)
 
 from .halftold import HalfTold
 
@@ -18,6 +29,9 @@ QUEUE_LIMIT = 20_000
 
 OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
+
+TOGETHER_S = 0.015
+"""Deltas that come within it after others leave together: one write for each reader. Nothing else waits."""
 
 _MARKS = 120
 
@@ -110,7 +124,8 @@ class Subscription:
             return False  # it has no such event
         return self._directory is None or published.place is None or published.place.directory == self._directory
 
-    def offer(self, published: Published) -> None:
+    def offer(self, published: Published, *, wake: bool = True) -> None:
+        """Queues it if it is wanted. Without `wake` it leaves with the next that has it, or when `wake` is called."""
         if self._over or not self.wants(published):
             return
         if len(self._frames) >= QUEUE_LIMIT:
@@ -118,10 +133,16 @@ class Subscription:
             return
         self._frames.append(self._frame(published))
         self.queued += 1
-        self._wake.set()
+        if wake:
+            self._wake.set()
         if self._directory is not None and isinstance(published.body, InstanceDisposed):
             self.whole = True
             self.end()
+
+    def wake(self) -> None:
+        """What is queued leaves now."""
+        if self._frames:
+            self._wake.set()
 
     def _frame(self, published: Published) -> bytes:
         match self._form:
@@ -218,6 +239,10 @@ class Bus:
         self._openings: dict[str, tuple[float, list[Published]]] = {}
         """By session, the oldest first."""
         self._caught_up: anyio.Event | None = None
+        self._deltas_left_s = float("-inf")
+        """When deltas were last let go."""
+        self._held: asyncio.TimerHandle | None = None
+        """Lets go the deltas that wait for others."""
 
     def subscribe(self, directory: str | None, form: Form | None = None) -> Subscription:
         """A queue of the events of one directory, or of all (None), from now on.
@@ -254,8 +279,29 @@ class Bus:
                 opening.append(published)
             else:
                 del self._openings[session_id]
+        wake = not isinstance(body, PartDelta) or self._leaves_now()
         for subscription in self._subscriptions:
-            subscription.offer(published)
+            subscription.offer(published, wake=wake)
+
+    def _leaves_now(self) -> bool:
+        """Whether a delta leaves at once: the first after a silence does, others wait a moment for each other."""
+        if self._held is not None:
+            return False
+        now_s = time.monotonic()
+        wait_s = self._deltas_left_s + TOGETHER_S - now_s
+        if wait_s > 0:
+            self._held = asyncio.get_running_loop().call_later(wait_s, self._let_go)
+            return False
+        self._deltas_left_s = now_s
+        return True
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+            self._deltas_left_s = time.monotonic()
+            for subscription in self._subscriptions:
+                subscription.wake()
 
     def reached(self, seq: int) -> None:
         """All that was stored up to that write has been told, if it is to be told."""
@@ -291,6 +337,7 @@ class Bus:
 
         Returns whether anybody listens. A reader slower than `patience_s` is not waited for.
         """
+        self._let_go()
         goals = [(one, one.queued) for one in self._subscriptions]
         with anyio.move_on_after(patience_s):
             while any(one.handed < goal or one.catching_up for one, goal in goals):
