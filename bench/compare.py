@@ -15,8 +15,6 @@ from .figures import ROWS, Row, Spreads
 from .parts.part import Part, Seen
 from .subjects import Subject, at_commit, instant_model
 
-CLOSE = 0.05
-"""A difference of less is not told from chance."""
 DEFAULT = ["counts", "start", "turns", "deltas"]
 
 
@@ -90,7 +88,7 @@ def lines(names: tuple[str, str], one: Spreads, other: Spreads, *, counts_only: 
 
 def verdict(row: Row, a: Mapping[str, float], b: Mapping[str, float]) -> str:
     apart = b["min"] > a["max"] or b["max"] < a["min"]
-    if not apart or abs(b["median"] - a["median"]) <= CLOSE * abs(a["median"]):
+    if not apart or abs(b["median"] - a["median"]) <= row.chance * abs(a["median"]):
         return ""
     return "better" if (b["median"] > a["median"]) is row.more_is_better else "worse"
 

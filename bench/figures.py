@@ -18,6 +18,8 @@ class Row:
     more_is_better: bool = False
     limit: str = ""
     """What the limit's figure is of, where that is not said by the title."""
+    chance: float = 0.05
+    """The share by which it differs though nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +121,10 @@ ROWS: dict[str, list[Row]] = {
         Row("counts.turn_processes", "… processes", ""),
         Row("counts.writing_instructions", "a turn that writes a file: Python instructions", ""),
         Row("counts.writing_processes", "… processes", ""),
-        Row("counts.delta_instructions", "a delta: Python instructions", ""),
-        Row("counts.delta_reader_instructions", "… Python instructions for each reader more", ""),
-        Row("counts.beat_instructions", "a beat of a blocked answer: Python instructions", ""),
-        Row("counts.idle_instructions", "a second in which nothing happens: Python instructions", ""),
+        Row("counts.delta_instructions", "a delta: Python instructions", "", chance=0.5),
+        Row("counts.delta_reader_instructions", "… Python instructions for each reader more", "", chance=0.5),
+        Row("counts.beat_instructions", "a beat of a blocked answer: Python instructions", "", chance=0.5),
+        Row("counts.idle_instructions", "a second in which nothing happens: Python instructions", "", chance=0.5),
         Row("counts.blocked_kib", "a blocked turn more: allocated", "KiB"),
         Row("counts.blocked_objects", "… objects that the collector knows", ""),
         Row("counts.sessions_instructions", "a page of 1,000 sessions: Python instructions", ""),
