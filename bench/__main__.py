@@ -10,12 +10,14 @@ from pathlib import Path
 from types import FrameType
 
 from . import outside, pictures, report
-from .parts import blocked, deltas, prefixes, reading, snapshots, start, turns
+from .parts import blocked, counts, deltas, prefixes, reading, snapshots, start, turns
 from .parts.part import Part, Seen, Setting
 from .subjects import LIMIT, OURS, PEER, Model, Subject, instant_model
 
 HERE = Path(__file__).parent
-PARTS = {module.PART.name: module.PART for module in (start, turns, blocked, deltas, reading, snapshots, prefixes)}
+PARTS = {
+    module.PART.name: module.PART for module in (start, turns, blocked, deltas, reading, snapshots, prefixes, counts)
+}
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="where RESULTS.md, results.json and the pictures go")
     options = parser.parse_args()
     outside.many_files()
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, end)
     subjects = [OURS, *([PEER] if options.peer else []), LIMIT]
     found = report.read(options.out / "results.json")
     command = _command(options)
@@ -72,7 +74,7 @@ def _command(options: argparse.Namespace) -> str:
     return " ".join([*words, *(["--only", *options.only] if options.only else [])])
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def end(number: int, frame: FrameType | None) -> None:
     """What was started is ended too."""
     sys.exit(128 + number)
 

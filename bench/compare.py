@@ -15,17 +15,16 @@ from .figures import ROWS, Row, Spreads
 from .parts.part import Part, Seen
 from .subjects import Subject, at_commit, instant_model
 
-CLOSE = 0.05
-"""A difference of less is not told from chance."""
+DEFAULT = ["counts", "start", "turns", "deltas"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.compare", description=__doc__)
     parser.add_argument("a")
     parser.add_argument("b")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", default=["start", "turns", "deltas"])
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), metavar="PART", default=DEFAULT)
     parser.add_argument("--runs", type=int)
-    parser.add_argument("--quick", action="store_true", help="the smallest sizes: only shows that it works")
+    parser.add_argument("--quick", action="store_true", help="the smallest sizes: only counts are judged")
     options = parser.parse_args()
     names: tuple[str, str] = (options.a, options.b)
     files = [Path(name) for name in names]
@@ -35,8 +34,10 @@ def main() -> None:
         sys.exit("Name two commits or two files: what was measured apart cannot be compared with what is measured now.")
     else:
         one, other = of_commits(names, options.only, runs=options.runs, quick=options.quick)
-    for line in lines(names, one, other):
+    for line in lines(names, one, other, counts_only=options.quick):
         print(line)
+    if options.quick:
+        print("\nOnly what is counted is judged: of the smallest sizes, times and memory say nothing.")
 
 
 def of_file(path: Path) -> Spreads:
@@ -67,23 +68,27 @@ def _nothing(part: Part, subject: Subject, number: int, seen: Seen) -> None:
     """What single runs saw is not said."""
 
 
-def lines(names: tuple[str, str], one: Spreads, other: Spreads) -> list[str]:
-    """A row for each figure that both have; `worse` and `better` say what B is, where their spreads do not overlap."""
+def lines(names: tuple[str, str], one: Spreads, other: Spreads, *, counts_only: bool = False) -> list[str]:
+    """A row for each figure that both have; `worse` and `better` say what B is, where their spreads do not overlap.
+
+    With `counts_only` it is said of no other figure.
+    """
     rows = [row for part in ROWS.values() for row in part if row.key in one and row.key in other]
     told = [f"| | {names[0]} | {names[1]} | B / A | |", "|---|---:|---:|---:|---|"]
     for row in rows:
         a, b = one[row.key], other[row.key]
-        ratio = b["median"] / a["median"] if a["median"] else float("nan")
+        ratio = f"{b['median'] / a['median']:.2f}×" if a["median"] else "–"
+        said = "" if counts_only and row not in ROWS["counts"] else verdict(row, a, b)
         told.append(
             f"| {row.title} | {report.short(a['median'])} {row.unit} | {report.short(b['median'])} {row.unit} "
-            f"| {ratio:.2f}× | {verdict(row, a, b)} |"
+            f"| {ratio} | {said} |"
         )
     return told
 
 
 def verdict(row: Row, a: Mapping[str, float], b: Mapping[str, float]) -> str:
     apart = b["min"] > a["max"] or b["max"] < a["min"]
-    if not apart or abs(b["median"] - a["median"]) <= CLOSE * abs(a["median"]):
+    if not apart or abs(b["median"] - a["median"]) <= row.chance * abs(a["median"]):
         return ""
     return "better" if (b["median"] > a["median"]) is row.more_is_better else "worse"
 

@@ -18,6 +18,8 @@ class Row:
     more_is_better: bool = False
     limit: str = ""
     """What the limit's figure is of, where that is not said by the title."""
+    chance: float = 0.05
+    """The share by which it differs though nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,33 @@ ROWS: dict[str, list[Row]] = {
         Row("prefixes.first_kb", "the first prompt: tools, system, a few words", "kB"),
         Row("prefixes.step_ms", "a step of the turn of 50: latency", "ms"),
         Row("prefixes.step_cpu_ms", "a step of the turn of 50: CPU", "ms"),
+    ],
+    "counts": [
+        Row("counts.turn_instructions", "a plain turn, snapshots on: Python instructions", ""),
+        Row("counts.turn_transactions", "… transactions", ""),
+        Row("counts.turn_synced", "… of them synced", ""),
+        Row("counts.turn_reads", "… reads", ""),
+        Row("counts.turn_steps", "… SQLite's steps", ""),
+        Row("counts.turn_hops", "… ways from a thread to the event loop", ""),
+        Row("counts.turn_processes", "… processes", ""),
+        Row("counts.writing_instructions", "a turn that writes a file: Python instructions", ""),
+        Row("counts.writing_processes", "… processes", ""),
+        Row("counts.delta_instructions", "a delta: Python instructions", "", chance=0.5),
+        Row("counts.delta_reader_instructions", "… Python instructions for each reader more", "", chance=0.5),
+        Row("counts.beat_instructions", "a beat of a blocked answer: Python instructions", "", chance=0.5),
+        Row("counts.idle_instructions", "a second in which nothing happens: Python instructions", "", chance=0.5),
+        Row("counts.blocked_kib", "a blocked turn more: allocated", "KiB"),
+        Row("counts.blocked_objects", "… objects that the collector knows", ""),
+        Row("counts.sessions_instructions", "a page of 1,000 sessions: Python instructions", ""),
+        Row("counts.sessions_steps", "… SQLite's steps", ""),
+        Row("counts.sessions_peak_kib", "… allocated at most", "KiB"),
+        Row("counts.messages_instructions", "a page of 500 messages: Python instructions", ""),
+        Row("counts.messages_steps", "… SQLite's steps", ""),
+        Row("counts.messages_peak_kib", "… allocated at most", "KiB"),
+        Row("counts.modules_version", "modules that `mimo --version` imports", ""),
+        Row("counts.modules_serve", "modules that `mimo serve` imports before it listens", ""),
+        Row("counts.prompt_bytes", "the first prompt", "bytes"),
+        Row("counts.prompt_again", "of a prompt, what the next does not begin with", "bytes"),
     ],
 }  # fmt: skip
 

@@ -1,6 +1,10 @@
-"""Fills a database of ours directly, as long use would: through the store, but not through turns."""
+"""Fills a database of ours directly, as long use would: through the store, but not through turns.
+
+`python -m bench.fill SCRATCH DIRECTORY SESSIONS MESSAGES` prints the id of the session that has the messages.
+"""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +73,12 @@ async def _write(database: Path, ops: list[Op]) -> None:
     async with SqliteFile(database) as file:
         for start in range(0, len(ops), AT_ONCE):
             await file.write(ops[start : start + AT_ONCE])
+
+
+def main() -> None:
+    scratch, directory, sessions, messages = sys.argv[1:]
+    print(fill(Path(scratch), Path(directory), sessions=int(sessions), messages=int(messages))[1])
+
+
+if __name__ == "__main__":
+    main()

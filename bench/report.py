@@ -27,6 +27,7 @@ _NAMES = {
     "reading": "Lists, and what is stored",
     "snapshots": "Snapshots",
     "prefixes": "Prompts",
+    "counts": "What is done, counted",
 }
 _PICTURES = {"turns": ["latency"], "blocked": ["memory"], "reading": ["growth"]}
 

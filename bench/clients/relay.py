@@ -5,6 +5,7 @@ first    that moment (s, monotonic), once it came
 """
 
 import asyncio
+import contextlib
 import re
 import sys
 from typing import Any
@@ -39,13 +40,13 @@ class Relay:
 
         async def there() -> None:
             nonlocal asked
-            while data := await reader.read(1 << 16):
+            while data := await _read(reader):
                 asked = asked or _PROMPT.match(data) is not None
                 there_writer.write(data)
             there_writer.close()
 
         async def back() -> None:
-            while data := await there_reader.read(1 << 16):
+            while data := await _read(there_reader):
                 if asked and self._first is not None and not self._first.done():
                     self._first.set_result(asyncio.get_running_loop().time())
                 writer.write(data)
@@ -54,6 +55,13 @@ class Relay:
         async with asyncio.TaskGroup() as group:
             group.create_task(there())
             group.create_task(back())
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    """Nothing once it is over, also where the other side just left."""
+    with contextlib.suppress(ConnectionError):
+        return await reader.read(1 << 16)
+    return b""
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import compare, figures, report
+from bench import compare, figures, quick, report
+from bench.parts.part import Seen
 
 from support.programs import ROOT
 
@@ -61,3 +62,70 @@ def test_a_commit_and_a_file_are_not_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [0.07, 4.5, 12.0, 123.4, 5000.4])
 def test_figures_keep_what_matters(value: float) -> None:
     assert abs(float(report.short(value)) - value) <= value * 0.05
+
+
+def test_seconds_of_quick_runs_are_not_judged() -> None:
+    def spreads(value: float) -> figures.Spreads:
+        spread = {"median": value, "min": value, "max": value, "samples": 1}
+        return {"turns.cpu_ms": spread, "counts.turn_reads": spread}
+
+    counted, seconds = compare.lines(("a", "b"), spreads(1), spreads(2), counts_only=True)[:1:-1]
+
+    assert counted.endswith("| worse |")
+    assert seconds.endswith("2.00× |  |")
+
+
+def test_the_guard_fails_where_more_than_twice_as_much_is_done(tmp_path: Path) -> None:
+    reference = tmp_path / "quick.json"
+    reference.write_text(json.dumps({quick.VERSION: {"counts.modules_version": 10, "counts.modules_serve": 100_000}}))
+
+    finished = run("bench.quick", "--only", "start", "--reference", str(reference))
+
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    failed, better = (
+        next(line for line in finished.stdout.splitlines() if line.startswith(word)) for word in ("FAILED", "Better")
+    )
+    assert "counts.modules_version (modules that `mimo --version` imports)" in failed
+    assert "10 in bench/quick.json" in failed
+    assert "make bench-quick UPDATE=1" in failed
+    assert "counts.modules_serve" in better
+    assert finished.stdout.splitlines()[-1] == "1 failed."
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "failed"),
+    [(5, 10, False), (5, 11, True), (5, 1, False), (0, 0, False), (0, 1, True), (None, 1, True)],
+)
+def test_twice_as_much_is_the_most(then: float | None, now: float, *, failed: bool) -> None:
+    reference = {} if then is None else {"counts.turn_reads": then}
+
+    verdict = quick.judged(Seen({"counts.turn_reads": [now - 1, now, now + 9]}), reference)
+
+    assert bool(verdict.failures) is failed
+
+
+def test_another_version_of_python_is_shown_and_not_judged() -> None:
+    lines, failed = quick.concluded(Seen({"counts.turn_reads": [9]}), {"3.0": {}, "3.8": {"counts.turn_reads": 1}})
+
+    assert not failed
+    assert f"there is no reference for Python {quick.VERSION}" in lines[-1]
+    assert "3.8, the nearest" in lines[-1]
+
+
+def test_without_any_reference_the_guard_fails() -> None:
+    assert quick.concluded(Seen({"counts.turn_reads": [9]}), {})[1]
+
+
+def test_an_update_leaves_other_versions_alone() -> None:
+    stored = {"3.0": {"counts.turn_reads": 1}, quick.VERSION: {"counts.gone": 1}}
+
+    now = quick.updated(stored, Seen({"counts.turn_reads": [2, 3, 9]}))
+
+    assert now == {"3.0": {"counts.turn_reads": 1}, quick.VERSION: {"counts.turn_reads": 3}}
+
+
+def test_every_counted_figure_has_a_reference() -> None:
+    stored = quick.read(quick.REFERENCE)
+
+    counted = {row.key for row in figures.ROWS["counts"]}
+    assert {version: set(one) for version, one in stored.items()} == dict.fromkeys(stored, counted)

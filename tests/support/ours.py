@@ -17,6 +17,7 @@ def ours(
     *,
     env: Mapping[str, str] | None = None,
     words: tuple[str, ...] = ("--no-auth",),
+    program: tuple[str, ...] = (str(BIN / "mimo"),),
     authorization: str | None = None,
     port: int | None = None,
 ) -> Generator[Server]:
@@ -29,7 +30,7 @@ def ours(
         **(env or {}),
     }
     with serving(
-        [BIN / "mimo", "serve", "--port", str(port), *words],
+        [*program, "serve", "--port", str(port), *words],
         name="mimo",
         url=f"http://127.0.0.1:{port}",
         directory=project,
