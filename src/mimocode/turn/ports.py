@@ -175,7 +175,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One tool call: who makes it and where. `directory` is where it works, `worktree` the project's root."""
+    """One tool call: who makes it and where. `directory` is where it works, `worktree` the project's root.
+
+    `by_human`: the human wrote it, in the session, and no model.
+    """
 
     session_id: str
     message_id: str
@@ -185,6 +188,7 @@ class Call:
     directory: Path
     worktree: Path
     progress: Callable[[Progress], Awaitable[None]]
+    by_human: bool = False
 
 
 @dataclass(frozen=True, slots=True)

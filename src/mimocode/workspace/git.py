@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from mimocode.errors import Unavailable
-from mimocode.tools.environ import without_secrets
+from mimocode.tools.environ import for_commands
 
 WITHIN_S: Final = 60.0
 MOST_OUTPUT: Final = 64 * 1024 * 1024
@@ -39,7 +39,7 @@ async def run(directory: Path, *words: str, feed: bytes = b"", env: Mapping[str,
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment = {
-        **without_secrets(clean),
+        **for_commands(clean),
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",
