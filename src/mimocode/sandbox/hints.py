@@ -13,9 +13,7 @@ _NETWORK = re.compile(
     r"|No address associated",
     re.IGNORECASE,
 )
-_PROCESSES = re.compile(
-    r"fork: (retry: )?Resource temporarily unavailable|Cannot fork|\bEAGAIN\b|can't start new thread"
-)
+_PROCESSES = re.compile(r"Resource temporarily unavailable|Cannot fork|\bEAGAIN\b|can't start new thread")
 _MEMORY = re.compile(r"MemoryError|Cannot allocate memory|out of memory|bad_alloc|\bKilled\b", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)")
 _KILLED = 128 + 9

@@ -117,7 +117,10 @@ def _open(policy: Policy) -> str:
 
 def _lacking(policy: Policy) -> list[str]:
     """What is not kept in by Landlock, and would be by bubblewrap."""
-    lacks = ["hooks and configuration of the project's repository can be changed"]
+    lacks = [
+        "hooks and configuration of the project's repository can be changed",
+        "so can the modes and times of your files elsewhere",
+    ]
     if policy.network:
         lacks.append("sockets in the file system can be reached, such as Docker's")
     if not group.limited():

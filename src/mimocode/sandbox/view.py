@@ -58,7 +58,7 @@ def made(
 ) -> dict[Path, Access]:
     """The view of a command in `project` (its directory and worktree), whose temporary folder is `scratch`.
 
-    `outside` are directories that the user's rules let it into. Blocking: looks at what is there.
+    `outside` are directories, without symlinks, that the user's rules let it into. Blocking: looks at what is there.
     """
     roots = [root for root in map(real, project) if root != ROOT]
     hidden = [*(around.home / name for name in _SECRET), *map(Path, _ELSEWHERE), *around.private]
@@ -67,7 +67,7 @@ def made(
     view |= dict.fromkeys(map(real, around.shown), Access.READ)
     if policy.network:
         view |= dict.fromkeys(map(real, _NAMES), Access.READ)
-    view |= dict.fromkeys([path for path in map(real, outside) if not _too_much(path, view)], Access.WRITE)
+    view |= dict.fromkeys([path for path in outside if not _too_much(path, view)], Access.WRITE)
     view |= dict.fromkeys(roots, Access.WRITE)
     for root in roots:
         view |= dict.fromkeys(repository.opened(root), Access.WRITE)
@@ -75,7 +75,7 @@ def made(
     view |= dict.fromkeys(map(real, policy.writable), Access.WRITE)
     view |= dict.fromkeys(map(real, policy.hidden), Access.HIDDEN)
     view[real(scratch)] = Access.WRITE
-    return {path: access for path, access in view.items() if path.exists()}
+    return {path: access for path, access in view.items() if os.path.exists(path)}
 
 
 _NEVER_WRITTEN = frozenset({"/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr"})

@@ -128,7 +128,7 @@ class Bash(Declared[BashArguments]):
         if self._sandbox is None or call.by_human or self._leaves(arguments, call):
             return directory, None
         touched = [directory, *judge(arguments.command, directory).touched]
-        outside = [path if path.is_dir() else path.parent for path in touched if not inside(call, path)]
+        outside = [path if os.path.isdir(path) else path.parent for path in touched if not inside(call, path)]
         cell = self._sandbox.cell(
             call.agent, directory=call.directory, worktree=call.worktree, at=directory, outside=outside
         )

@@ -1,5 +1,6 @@
 """Runs ripgrep: what git ignores it leaves out, hidden files it shows, `.git` it never enters."""
 
+import os
 import shutil
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from mimocode.errors import ToolFailed
+
+from .environ import for_commands
 
 MAX_FILES = 100_000
 _COMMON = ("--no-config", "--no-messages", "--no-require-git", "--hidden", "--glob=!.git", "--color=never")
@@ -54,7 +57,9 @@ class Ripgrep:
         started: Process | None = None
         try:
             with anyio.CancelScope(shield=True):  # cancelled half-way, nobody would wait for it
-                started = await anyio.open_process(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory)
+                started = await anyio.open_process(
+                    command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, cwd=directory, env=for_commands(os.environ)
+                )
         except (OSError, ValueError) as error:
             raise ToolFailed(f"The search cannot be started: {error}. Mend its pattern or path.") from error
         assert started is not None
