@@ -39,7 +39,7 @@ def had(kind: Kind) -> None:
 class Place:
     """`environ` is the server's environment, `policy` what was configured."""
 
-    kind: Kind
+    kind: Kind | None
     root: Path
     policy: Policy = field(default_factory=lambda: Policy(mode="on", limits=Limits(processes=256)))
     environ: dict[str, str] = field(default_factory=lambda: {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"})
