@@ -5,13 +5,13 @@ They are put upon a thread that starts the command and ends: its children have t
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 from . import linux
-from .view import Access, View, of
+from .view import Access, View
 
 _T = TypeVar("_T")
 
@@ -86,16 +86,18 @@ def granted(view: View) -> Granted:
     What is made there later is not among them. Blocking: lists folders.
     """
     closed = {**view, Path("/dev"): Access.HIDDEN}
+    holders = {above for path, access in closed.items() if access is Access.HIDDEN for above in (path, *path.parents)}
     return [
         each
         for path, access in closed.items()
         if access is not Access.HIDDEN
-        for each in _granted(path, access, closed)
+        for each in _granted(path, access, closed, holders)
     ]
 
 
-def _granted(path: Path, access: Access, view: View) -> Iterator[tuple[str, Access]]:
-    if not any(other.is_relative_to(path) for other, which in view.items() if which is Access.HIDDEN):
+def _granted(path: Path, access: Access, view: View, holders: Collection[Path]) -> Iterator[tuple[str, Access]]:
+    """`holders` are what is hidden and all that holds it."""
+    if path not in holders:
         yield str(path), access
         return
     try:
@@ -104,5 +106,5 @@ def _granted(path: Path, access: Access, view: View) -> Iterator[tuple[str, Acce
         return
     for name in names:
         below = path / name
-        if below not in view and of(view, path) is access:
-            yield from _granted(below, access, view)
+        if below not in view:
+            yield from _granted(below, access, view, holders)

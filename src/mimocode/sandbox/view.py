@@ -63,7 +63,7 @@ def made(
     roots = [root for root in map(real, project) if root != ROOT]
     hidden = [*(around.home / name for name in _SECRET), *map(Path, _ELSEWHERE), *around.private]
     view = {ROOT: Access.READ}
-    view |= dict.fromkeys(map(real, hidden), Access.HIDDEN)
+    view |= dict.fromkeys([real(path) for path in hidden if os.path.lexists(path)], Access.HIDDEN)
     view |= dict.fromkeys(map(real, around.shown), Access.READ)
     if policy.network:
         view |= dict.fromkeys(map(real, _NAMES), Access.READ)

@@ -37,7 +37,8 @@ def test_a_word_is_short_for_a_mode_and_agents_change_what_they_name(desk: Desk)
     desk.write(
         GLOBAL,
         """{
-          "sandbox": {"writable": ["~/go", "/data"], "hidden": ["$HOME/private"], "limits": {"memoryMB": 512, "seconds": 60}},
+          "sandbox": {"writable": ["~/go", "/data"], "hidden": ["$HOME/private"],
+                      "limits": {"memoryMB": 512, "seconds": 60}},
           "environment": ["AWS_*"],
           "agent": {"plan": {"sandbox": {"network": true, "limits": {"processes": 9}}}, "build": {"sandbox": "off"}},
         }""",
