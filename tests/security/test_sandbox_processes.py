@@ -132,7 +132,8 @@ def sleeping(seconds: int) -> list[psutil.Process]:
     return [
         one
         for one in psutil.process_iter(["cmdline", "status"])
-        if one.info["cmdline"] == ["sleep", str(seconds)] and one.info["status"] != psutil.STATUS_ZOMBIE
+        if (one.info["cmdline"] or [])[-2:] in (["sleep", str(seconds)], ["/bin/sleep", str(seconds)])
+        and one.info["status"] != psutil.STATUS_ZOMBIE
     ]
 
 
@@ -158,7 +159,7 @@ async def test_nothing_that_a_command_started_outlives_it(at: Place, how: str) -
     number = 100_000 + os.getpid() % 10_000 * 10 + list(BEHIND).index(how)
 
     done = await at.run(
-        f"{BEHIND[how].format(n=number)}\nuntil pgrep -f 'sleep {number}' > /dev/null; do :; done; echo there"
+        f"{BEHIND[how].format(n=number)}\nuntil pgrep -f '^(/bin/)?sleep {number}$' > /dev/null; do :; done; echo there"
     )
 
     gone(number)
