@@ -21,6 +21,8 @@ from mimocode.errors import MimoError
 from mimocode.human.asks import Asks
 from mimocode.human.permission import Permissions
 from mimocode.llm.registry import Registry
+from mimocode.sandbox.policy import Surroundings
+from mimocode.sandbox.sandbox import Sandbox, sweep
 from mimocode.session.instance import Instance
 from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
@@ -150,7 +152,13 @@ class Directories:
             agents=config.agents,
             default_agent=config.default_agent,
             models=models,
-            tools=partial(toolbox, spill=self._places.spill, environ=self._env),
+            tools=partial(
+                toolbox,
+                spill=self._places.spill,
+                environ=self._env,
+                also=config.environment,
+                sandbox=_sandbox(config, self._places, self._env),
+            ),
             window_of=partial(_window, config),
             instructions=read.found,
             commands=config.commands,
@@ -162,6 +170,17 @@ class Directories:
     async def aclose(self) -> None:
         for models in (*self._outdated, *(loaded.models for loaded in self._loaded.values())):
             await models.aclose()
+
+
+def _sandbox(config: Config, places: Settings, env: Mapping[str, str]) -> Sandbox:
+    around = Surroundings(
+        home=places.home,
+        scratch=places.scratch,
+        cache=Path(env.get("XDG_CACHE_HOME") or places.home / ".cache"),
+        private=tuple(places.private),
+        shown=(places.spill,),
+    )
+    return Sandbox(config.policy, around, config.policies)
 
 
 def _window(config: Config, model: Model) -> Window:
@@ -241,6 +260,7 @@ async def open_app(
     places = places or settings.read(env)
     await anyio.to_thread.run_sync(migrations.upgrade, places.database)
     await anyio.to_thread.run_sync(Spill(places.spill).sweep)
+    await anyio.to_thread.run_sync(sweep, places.scratch)
     async with SqliteFile(places.database, crash=crash.point(env)) as file:
         bus, queries = Bus(file.opened_at), Queries(file)
         journal = Journal(file, bus)

@@ -34,16 +34,21 @@ async def test_nothing_that_a_repository_configures_is_run(tmp_path: Path) -> No
         (project / "a.txt").write_text("a\n")
         git(project, "add", ".")
         git(project, "commit", "-q", "-m", "one")
-        for name in ("core.fsmonitor", "diff.external", "diff.mine.textconv", "diff.mine.command"):
+        diffs = ("core.fsmonitor", "diff.external", "diff.mine.textconv", "diff.mine.command")
+        for name in (*diffs, "filter.mine.clean", "filter.mine.smudge", "filter.With.Dots.process"):
             git(project, "config", name, f"touch {trap}; false")
-        (project / ".gitattributes").write_text("*.txt diff=mine\n")
+        (project / ".gitattributes").write_text("*.txt diff=mine filter=mine\n*.md filter=With.Dots\n")
+        (project / "new.md").write_text("c\n")
         (project / "a.txt").write_text("b\n")
 
         files = await changed(running)
         diff = await running.client.get("/vcs/diff", params={"mode": "git"})
+        patch = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-b\n+c\n"
+        applied = await running.client.post("/vcs/apply", json={"patch": patch})
 
-    assert files == [".gitattributes", "a.txt"]
+    assert files == [".gitattributes", "a.txt", "new.md"]
     assert "+b" in diff.json()[1]["patch"].splitlines()
+    assert (applied.status_code, (project / "a.txt").read_text()) == (200, "c\n")
     assert not trap.exists()
 
 

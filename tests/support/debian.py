@@ -19,6 +19,7 @@ __all__ = ["Missing", "installed", "programs"]
 
 PACKAGES = {
     "apache2": "apache2",
+    "bwrap": "bubblewrap",
     "caddy": "caddy",
     "chromium": "chromium",
     "curl": "curl",

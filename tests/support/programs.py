@@ -78,6 +78,7 @@ def plain_environment(home: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TERM": "dumb",
         "NO_COLOR": "1",
+        "MIMOCODE_SANDBOX": "off",
     }
 
 

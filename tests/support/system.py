@@ -120,6 +120,7 @@ def environment(home: Path, project: Path, script: str | None, config: Mapping[s
         "MIMOCODE_HOME": str(home / "mimocode"),
         "MIMOCODE_CONFIG_CONTENT": json.dumps(told),
         "MIMOCODE_PROMPT_HEARTBEAT_INTERVAL_MS": "50",
+        "MIMOCODE_SANDBOX": "off",
     }
 
 

@@ -72,6 +72,7 @@ async def _configuration(asked: Asked, places: Settings) -> list[Finding]:
         return [Finding("configuration", "fail", str(error))]
     found = [Finding("configuration", "warn", warning) for warning in config.warnings]
     found = found or [Finding("configuration", "ok", f"As read in {Path.cwd()}.")]
+    found.append(await anyio.to_thread.run_sync(installation.sandbox, config.policy))
     sources = network.configured(config, os.environ)
     if asked.offline or not sources:
         why = "not asked, as told" if asked.offline else "none is configured; the built-in rehearsal model needs none"

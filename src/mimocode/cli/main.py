@@ -71,6 +71,10 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="Speak TLS with this certificate and its chain (PEM).")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key (PEM).")] = None,
+    sandbox: Annotated[
+        str | None,
+        typer.Option(metavar="on|auto|off", help="Whether commands of tools run in a sandbox (default: auto)."),
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning, error or critical (default: info).")
     ] = None,
@@ -95,6 +99,7 @@ def serve(
                 behind_proxy=behind_proxy or (),
                 tls_cert=tls_cert,
                 tls_key=tls_key,
+                sandbox=sandbox,
             )
         )
         return 0

@@ -4,12 +4,13 @@ import gc
 import logging
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from mimocode.app import App, open_app
 from mimocode.config import settings
@@ -17,6 +18,8 @@ from mimocode.config.keys import ServerLimits
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
+from mimocode.sandbox.policy import USUAL, Policy
+from mimocode.sandbox.sandbox import demanded, told
 from mimocode.server import auth, log
 from mimocode.server.http import asgi
 from mimocode.server.limits import OTHER_FILES, room_for
@@ -36,7 +39,7 @@ DEFAULT_PORT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The flags of the command; None where the configuration's ``server`` and `logLevel` decide."""
+    """The flags of the command; None where the configuration's ``server``, ``sandbox`` and `logLevel` decide."""
 
     hostname: str | None = None
     port: int | None = None
@@ -51,13 +54,16 @@ class Serving:
     behind_proxy: Sequence[str] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    sandbox: str | None = None
 
 
 def run(serving: Serving) -> None:
     """Serves until SIGTERM or SIGINT. Raises `Invalid`, `ConfigError` or `Unavailable` when it cannot start."""
     log.configure(os.environ, level=serving.log_level)
-    places = settings.read(os.environ)
-    config = load(Path.cwd(), os.environ, home=places.home)
+    env = {**os.environ, **({settings.SANDBOX: serving.sandbox} if serving.sandbox else {})}
+    places = settings.read(env)
+    config = load(Path.cwd(), env, home=places.home)
+    demanded([config.policy, *config.policies.values()])
     if config.log_level and not serving.log_level and not os.environ.get(log.LEVEL):
         log.configure(os.environ, level=_LEVELS.get(config.log_level, config.log_level.lower()))
     hostname = _hostname(serving, config)
@@ -83,8 +89,9 @@ def run(serving: Serving) -> None:
             proxies=in_front,
             tls=shown,
             certificate=serving.tls_cert,
+            policy=config.policy,
         )
-        anyio.run(_serve, bound, places, backend_options={"use_uvloop": True})
+        anyio.run(_serve, bound, env, places, backend_options={"use_uvloop": True})
 
 
 def _hostname(serving: Serving, config: Config) -> str:
@@ -114,18 +121,21 @@ class _Bound:
     tls: ssl.SSLContext | None = None
     certificate: Path | None = None
     """The file that `tls` shows."""
+    policy: Policy = USUAL
+    """Of the sandbox, in this directory."""
 
 
-async def _serve(bound: _Bound, places: Settings) -> None:
+async def _serve(bound: _Bound, env: Mapping[str, str], places: Settings) -> None:
     with ExitStack() as stack:
         async with (
-            open_app(os.environ, places=places, resume=bound.resume, on_secret=log.redact) as app,
+            open_app(env, places=places, resume=bound.resume, on_secret=log.redact) as app,
             anyio.create_task_group() as group,
         ):
 
             def listening(url: str) -> None:
                 _listening(url, bound, places, stack)
                 _keep_what_is_made()
+                group.start_soon(_tell_of_the_sandbox, bound.policy)
                 group.start_soon(_warm, app)
 
             await serve_until_signalled(
@@ -150,6 +160,11 @@ def _keep_what_is_made() -> None:
     """What is there now is not looked through again: it stays, and to look takes 50 ms, in which nobody is answered."""
     gc.freeze()
     gc.enable()
+
+
+async def _tell_of_the_sandbox(policy: Policy) -> None:
+    kept, said = await anyio.to_thread.run_sync(told, policy)
+    _log.log(logging.INFO if kept or policy.mode == "off" else logging.WARNING, said)
 
 
 def _tls(serving: Serving) -> ssl.SSLContext | None:

@@ -27,6 +27,7 @@ def default_rules(spill: Path, home: Path) -> list[Rule]:
             "doom_loop": "ask",
             "external_directory": {"*": "ask", f"{spill.resolve()}/*": "allow"},
             "question": "deny",
+            "sandbox": "ask",
             "plan_enter": "deny",
             "plan_exit": "deny",
             "read": {"*": "allow", "*.env": "ask", "*.env.*": "ask", "*.env.example": "allow"},

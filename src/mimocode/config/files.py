@@ -14,7 +14,7 @@ from mimocode.errors import ConfigError
 from mimocode.wire.base import JsonObject
 
 from .jsonc import parsed, parsed_object
-from .project import levels
+from .project import levels, worktree
 from .settings import Settings
 from .watched import Watched
 
@@ -28,11 +28,15 @@ _SUBSTITUTION = re.compile(r"\{(env|file):([^{}]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One file or variable: `data` with everything filled in, `written` as it stands there."""
+    """One file or variable: `data` with everything filled in, `written` as it stands there.
+
+    `within` says that it lies in the project, where commands of tools can write.
+    """
 
     source: str
     data: JsonObject
     written: JsonObject
+    within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class Reader:
 
     def _file(self, path: Path) -> Iterator[Layer]:
         if (text := self._text(path, str(path))) is not None:
-            yield self._layer(str(path), text, path.parent)
+            yield self._layer(str(path), text, path.parent, within=self._within(path))
 
     def _text(self, path: Path, place: str) -> str | None:
         self.watched.note(path)
@@ -99,7 +103,13 @@ class Reader:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{place}: is not UTF-8 text (byte {error.start}).") from error
 
-    def _layer(self, source: str, text: str, base: Path) -> Layer:
+    def _within(self, path: Path) -> bool:
+        """Our own places are hidden from commands, also where the project is the home that holds them."""
+        own = [place for place in (self.settings.peer_config, self.settings.config) if place is not None]
+        real, root = path.resolve(), (worktree(self.directory) or self.directory).resolve()
+        return real.is_relative_to(root) and not any(real.is_relative_to(place.resolve()) for place in own)
+
+    def _layer(self, source: str, text: str, base: Path, *, within: bool = False) -> Layer:
         written = parsed_object(text, source)
 
         def filled(match: re.Match[str], key: str) -> str:
@@ -112,7 +122,7 @@ class Reader:
                 raise ConfigError(f"{source}: {key}: there is no file {path}.")
             return content.strip()
 
-        return Layer(source, _substituted(written, filled), written)
+        return Layer(source, _substituted(written, filled), written, within)
 
     def _variable(self, name: str, place: str) -> str:
         if name not in self.env:

@@ -14,12 +14,31 @@ from pydantic_core import ErrorDetails
 
 from mimocode.errors import ConfigError
 from mimocode.llm.settings import CostSettings, ModelSettings, ProviderOptions, ProviderSettings, Settings
+from mimocode.sandbox.policy import Mode
 from mimocode.wire.base import JsonObject
 
 from .secrets import is_secret
 
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+
+
+class SandboxLimits(Settings):
+    """Of one command with all that it starts. `processes` counts threads too; `seconds` caps what it may ask for."""
+
+    processes: Positive | None = None
+    memoryMB: Positive | None = None
+    seconds: Positive | None = None
+
+
+class SandboxSettings(Settings):
+    """``sandbox``. Commands write in the project and in `writable`; `hidden` adds to what is always out of reach."""
+
+    mode: Mode | None = None
+    network: bool | None = None
+    writable: list[str] | None = None
+    hidden: list[str] | None = None
+    limits: SandboxLimits = SandboxLimits()
 
 
 class AgentSettings(Settings):
@@ -40,6 +59,7 @@ class AgentSettings(Settings):
     options: JsonObject = {}
     permission: Any = None
     tools: dict[str, bool] = {}
+    sandbox: Mode | SandboxSettings | None = None
 
 
 class CompactionSettings(Settings):
@@ -108,6 +128,8 @@ class File(Settings):
     mode: dict[str, AgentSettings] = {}
     permission: Any = None
     tools: dict[str, bool] = {}
+    sandbox: Mode | SandboxSettings | None = None
+    environment: list[str] = []
     instructions: list[str] = []
     compaction: CompactionSettings = CompactionSettings()
     server: ServerSettings = ServerSettings()

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mimocode.llm.settings import ProviderSettings
+from mimocode.sandbox.policy import Policy
 from mimocode.turn import prompt, rules
 from mimocode.wire.agent import Agent, Command
 from mimocode.wire.ask import Rule
 from mimocode.wire.base import JsonObject
 
-from . import agents, keys, secrets, settings
+from . import agents, keys, sandboxing, secrets, settings
 from .files import Layer, Reader
 from .merge import merged
 from .watched import Watched
@@ -27,8 +28,9 @@ _MARKDOWN = ("agent", "agents", "mode", "modes", "command", "commands", "skill",
 class Config:
     """Everything that was configured for one directory.
 
-    `rules` are the defaults and the user's, for what no agent does; an agent's own are in `agents`. `warnings` are for
-    the user, each a sentence. `secrets` are the credentials in it, for a log to keep out.
+    `rules` are the defaults and the user's, for what no agent does; an agent's own are in `agents`. `policy` is the
+    sandbox's, `policies` those of agents that have their own; `environment` are variables that commands get too.
+    `warnings` are for the user, each a sentence. `secrets` are the credentials in it, for a log to keep out.
     """
 
     model: str | None
@@ -40,6 +42,9 @@ class Config:
     enabled_providers: Sequence[str] | None
     rules: Sequence[Rule] = field(repr=False)
     agents: Mapping[str, Agent] = field(repr=False)
+    policy: Policy
+    policies: Mapping[str, Policy]
+    environment: Sequence[str]
     commands: Sequence[Command] = field(repr=False)
     instructions: Sequence[str] = field(repr=False)
     compaction: keys.CompactionSettings
@@ -74,7 +79,11 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
     file = keys.parse(data, "the merged configuration", written)
     user = _user_rules(file, places.home)
     defaults = agents.default_rules(places.spill, places.home)
+    outside = sandboxing.from_outside(layers)
+    policy, policies = sandboxing.policies(outside, _configured(outside), places.home, places.sandbox)
     found = agents.agents(_configured(file), defaults, user, places.home)
+    if policy.mode != "off" or policies:
+        found = sandboxing.guarded(found, layers, _rules_of(outside, defaults, places.home))
     username = file.username or env.get("USER") or env.get("LOGNAME") or "user"
     return Config(
         model=_model(file.model, "model"),
@@ -86,6 +95,9 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
         enabled_providers=None if file.enabled_providers is None else tuple(file.enabled_providers),
         rules=(*defaults, *user),
         agents=found,
+        policy=policy,
+        policies=policies,
+        environment=tuple(outside.environment),
         commands=_commands(),
         instructions=tuple(file.instructions),
         compaction=file.compaction,
@@ -117,6 +129,13 @@ def _user_rules(file: keys.File, home: Path) -> list[Rule]:
     return [*rules.tools_as_rules(file.tools), *own]
 
 
+def _rules_of(file: keys.File, defaults: Sequence[Rule], home: Path) -> dict[str, Sequence[Rule]]:
+    """Each agent's rules, as far as this file speaks of them; under ``""`` those of any other."""
+    user = _user_rules(file, home)
+    known = agents.agents(_configured(file), defaults, user, home)
+    return {"": [*defaults, *user], **{name: agent.permission for name, agent in known.items()}}
+
+
 def _configured(file: keys.File) -> dict[str, keys.AgentSettings]:
     """``agent``, upon the older ``mode``, whose agents are primary ones."""
     modes = {name: {**each.model_dump(exclude_unset=True), "mode": "primary"} for name, each in file.mode.items()}
@@ -145,7 +164,7 @@ def _warnings(layers: Sequence[Layer], files: Sequence[keys.File]) -> list[str]:
 
 
 def _of_layer(layer: Layer, file: keys.File) -> list[str]:
-    warnings = keys.unknown(file, layer.source)
+    warnings = [*keys.unknown(file, layer.source), *sandboxing.idle(layer)]
     idle = [key for key in keys.UNSUPPORTED if layer.data.get(key)]
     idle += [f"agent.{name}" for name in (*file.mode, *file.agent) if name in agents.SUBAGENTS]
     idle += ["share: 'auto'"] if layer.data.get("share") == "auto" else []

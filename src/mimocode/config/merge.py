@@ -30,11 +30,18 @@ def _joined(low: list[Any], high: list[Any]) -> list[Any]:
 def _merged(key: str, low: Any, high: Any) -> Any:
     if key == "permission":
         return _permissions(low, high)
+    if key == "sandbox":
+        low, high = _as_mode(low), _as_mode(high)
     if isinstance(low, dict) and isinstance(high, dict):
         below = cast("JsonObject", low)
         items = cast("JsonObject", high).items()
         return {**below, **{name: _merged(name, below.get(name), item) for name, item in items}}
     return high
+
+
+def _as_mode(value: Any) -> Any:
+    """``"on"`` is short for ``{"mode": "on"}``."""
+    return {"mode": value} if isinstance(value, str) else value
 
 
 def _permissions(low: Any, high: Any) -> Any:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from mimocode.tools.environ import for_commands
+
 GLOBAL = "global"
 """The id of the project of every directory that no repository holds."""
 
@@ -83,7 +85,7 @@ def _first_commit(root: Path) -> str:
     known = root / ".git" / _PEER_CACHE
     if known.is_file() and _COMMIT.fullmatch(found := known.read_text(errors="replace").strip()):
         return found
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    clean = {name: value for name, value in for_commands(os.environ).items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(root), "rev-list", "--max-parents=0", "HEAD"]
     try:
         done = subprocess.run(

@@ -21,14 +21,16 @@ them is; not at all, all the way down; or every one as a secret.
 """
 
 _NAMES = frozenset({"agent", "mode", "command", "provider", "models", "variants", "mcp", "lsp", "formatter"})
-_FREE = frozenset({"permission", "tools", "keybinds", "tui", "instructions", "cost", "limit"})
-_CREDENTIALS = frozenset({"environment", "headers"})
+_FREE = frozenset({"permission", "tools", "sandbox", "keybinds", "tui", "instructions", "cost", "limit"})
+_CREDENTIALS = frozenset({"headers"})
+_VARIABLES = frozenset({"env", "environment"})
+"""Secret where they give values; a list of names is none."""
 _HARMLESS_HEADERS = frozenset({"accept", "content-type", "user-agent", "http-referer", "referer", "x-title"})
 
 
 def is_secret(path: Iterable[str]) -> bool:
     """Whether the value at `path` may be a credential."""
-    return any(_SECRET.search(key) or key in _CREDENTIALS for key in path)
+    return any(_SECRET.search(key) or key in _CREDENTIALS or key == "environment" for key in path)
 
 
 def bare(text: str) -> str:
@@ -74,7 +76,7 @@ def _kind(key: str, value: object, above: Kind) -> Kind:
                 return "free"
             if key in _NAMES:
                 return "names"
-            credentials = key in _CREDENTIALS or (key == "env" and isinstance(value, Mapping))
+            credentials = key in _CREDENTIALS or (key in _VARIABLES and isinstance(value, Mapping))
             return "secret" if credentials or _SECRET.search(key) else "keys"
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from mimocode.errors import ConfigError
+from mimocode.sandbox.policy import Mode
 
 APP = "mimocode"
 PEER = "opencode"
@@ -16,6 +17,8 @@ OnDisconnect = Literal["continue", "abort"]
 
 STALL_NOTICE_S = 30.0
 PARK_AFTER_S = 1.0
+
+SANDBOX = "MIMOCODE_SANDBOX"
 
 _T = TypeVar("_T", bound=str)
 _Time = TypeVar("_Time", float, None)
@@ -29,6 +32,7 @@ class Settings:
     `stall_notice_s` is how long a model may be silent before its session's status says so, `stall_timeout_s` how long
     before it is given up and tried again, where its provider's own settings do not say; None: the built-in times.
     `park_after_s` is how long a turn that waits for people keeps its tasks and messages in memory.
+    `sandbox` is the operator's word on it, over every configuration's.
     """
 
     home: Path
@@ -45,6 +49,7 @@ class Settings:
     stall_notice_s: float = STALL_NOTICE_S
     stall_timeout_s: float | None = None
     park_after_s: float = PARK_AFTER_S
+    sandbox: Mode | None = None
 
     @property
     def private(self) -> list[Path]:
@@ -57,6 +62,11 @@ class Settings:
     def spill(self) -> Path:
         """Where tool outputs too long for the model are kept whole."""
         return self.data / "tool-output"
+
+    @property
+    def scratch(self) -> Path:
+        """Where each project's commands have their temporary files, if they run in a sandbox."""
+        return self.cache / "sandbox"
 
     @property
     def password_file(self) -> Path:
@@ -92,6 +102,7 @@ def read(env: Mapping[str, str], *, home: Path | None = None) -> Settings:
         stall_notice_s=_seconds(env, "MIMOCODE_STALL_NOTICE_MS", STALL_NOTICE_S),
         stall_timeout_s=_seconds(env, "MIMOCODE_STALL_TIMEOUT_MS", None),
         park_after_s=_seconds(env, "MIMOCODE_PARK_AFTER_MS", PARK_AFTER_S),
+        sandbox=_choice(env, SANDBOX, get_args(Mode)) if env.get(SANDBOX) else None,
     )
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from mimocode import __version__
 from mimocode.config.settings import Settings
 from mimocode.errors import ToolFailed, Unavailable
+from mimocode.sandbox.policy import Policy
+from mimocode.sandbox.sandbox import told
 from mimocode.store import migrations
 from mimocode.tools import ripgrep
 
@@ -24,7 +26,6 @@ OLDEST_SQLITE = (3, 35, 0)
 LITTLE_SPACE = 500 * 1024 * 1024
 NO_SPACE = 50 * 1024 * 1024
 _WITHIN_S = 10
-_LSM = Path("/sys/kernel/security/lsm")
 
 
 def looked_at(places: Settings) -> Iterator[Finding]:
@@ -34,7 +35,6 @@ def looked_at(places: Settings) -> Iterator[Finding]:
     yield from sqlite(places)
     yield program_ripgrep()
     yield program_git()
-    yield sandbox()
     yield space(places)
     yield from permissions(places)
 
@@ -105,19 +105,14 @@ def program_git() -> Finding:
         return Finding("git", "warn", f"{binary} cannot be run: {error}.", "Install git again.")
 
 
-def sandbox() -> Finding:
-    """Which means of confinement the machine has; commands run without one."""
-    has: list[str] = []
-    binary = shutil.which("bwrap")
-    if binary is not None:
-        tried = subprocess.run(
-            [binary, "--ro-bind", "/", "/", "true"], capture_output=True, timeout=_WITHIN_S, check=False
+def sandbox(policy: Policy) -> Finding:
+    """What commands run in here, by this policy. Where it is nothing, that is said, and what would mend it."""
+    kept, said = told(policy)
+    if not kept and policy.mode == "on":
+        return Finding(
+            "sandbox", "fail", f"It is on, but {said}.", "Or set sandbox to auto: then commands run all the same."
         )
-        has.append("bubblewrap" if tried.returncode == 0 else "bubblewrap (which cannot make namespaces here)")
-    if _LSM.exists() and "landlock" in _LSM.read_text(encoding="utf-8"):
-        has.append("Landlock")
-    there = " and ".join(has) if has else "neither bubblewrap nor Landlock"
-    return Finding("sandbox", "note", f"This machine has {there}. Commands of tools run as you, within your rules.")
+    return Finding("sandbox", "ok" if kept else "note", f"{said[0].upper()}{said[1:]}.")
 
 
 def space(places: Settings) -> Finding:

@@ -50,7 +50,7 @@ async def run(pen: Writing, command: str) -> None:
     assert answer is not None
     unended = [part for part in answer.tools if part.state.status in ("pending", "running")]
     if unended:
-        await run_tools(pen, RunTools(answer.info.id, unended))
+        await run_tools(pen, RunTools(answer.info.id, unended, by_human=True))
     assert isinstance(answer.info, AssistantMessage)
     ended = answer.info.but(time=answer.info.time.but(completed=clock.now_ms()))
     await pen.put(pen.message(ended))

@@ -13,7 +13,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ import anyio
 from anyio import to_thread
 
 from mimocode.errors import ToolFailed
+from mimocode.sandbox.cell import Cell, Process
 
 from . import strays
-
-Process = Popen[bytes]
 
 GRACE_S = 0.5
 """Between TERM and KILL."""
@@ -56,41 +55,96 @@ async def run_group(
     timeout_s: float,
     sink: Callable[[bytes], Awaitable[None]],
     started: Callable[[int], object] = lambda _: None,
+    cell: Cell | None = None,
 ) -> Ended:
     """Runs it to its end, its output going to `sink` in order. Raises `ToolFailed` if it cannot be started.
 
     `started` is told the group's id before any output comes.
 
-    What it has left in the background by its own end, and does not hold the output, goes on.
+    What it has left in the background by its own end, and does not hold the output, goes on; but in a `cell` nothing
+    outlives the command.
     """
     mark = strays.new_mark()
+    cell = None if cell is None else await to_thread.run_sync(cell.ready)
     reading, writing = os.pipe()
     try:
         os.set_blocking(reading, False)
         try:
-            process = _started(
-                argv, stdin=DEVNULL, output=writing, directory=directory, environ=strays.marked(environ, mark)
-            )
+            process = _begun(argv, output=writing, directory=directory, environ=environ, mark=mark, cell=cell)
         finally:
             os.close(writing)
-        async with _reaped(process), _guarded(process.pid, mark), _ended(process, mark) as spare:
+        whole = _Whole(process, mark, cell)
+        async with _reaped(process), _guarded(whole), _ended(whole) as spare:
             started(process.pid)
             with anyio.move_on_after(timeout_s):
                 held = await _until_exit(process, reading, sink)
-                if not held:
+                if not held and cell is None:
                     spare()
                 return Ended(_shell_code(process.returncode), held)
             return Ended(None)
     finally:
         os.close(reading)
+        if cell is not None and cell.group is not None:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(cell.group.end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A command with all that it started: its group, what left that, and what its sandbox knows of."""
+
+    process: Process
+    mark: str
+    cell: Cell | None
+
+    def left(self) -> list[int]:
+        """Those that have left the group, or are told one by one because their sandbox would end with its own process.
+
+        Blocking.
+        """
+        found = set(strays.found(self.mark))
+        if self.cell is None or not self.cell.together:
+            found = {pid for pid in found if not _in_group(pid, self.process.pid)}
+        return sorted(found)
+
+    def wish_to_end(self) -> bool:
+        """False if nobody is left in the group. Of a sandbox that ends with its first, only those inside are told."""
+        together = self.cell is not None and self.cell.together
+        return _signal(self.process.pid, 0 if together else signal.SIGTERM)
+
+    def kill_the_rest(self) -> None:
+        """Blocking."""
+        if self.cell is not None and self.cell.group is not None:
+            self.cell.group.kill()
+        if not self.over():
+            strays.kill(self.mark)
+
+    def over(self) -> bool:
+        """Whether the command has ended and the kernel has ended all else with it."""
+        return self.cell is not None and self.cell.together and self.process.poll() is not None
+
+
+def _begun(
+    argv: Sequence[str], *, output: int, directory: Path, environ: Mapping[str, str], mark: str, cell: Cell | None
+) -> Process:
+    if cell is None:
+        return _started(argv, stdin=DEVNULL, output=output, directory=directory, environ=strays.marked(environ, mark))
+    with _told():
+        return cell.start(argv, environ=environ, marks=strays.marked({}, mark), output=output)
 
 
 def _started(argv: Sequence[str], *, stdin: int, output: int, directory: Path, environ: Mapping[str, str]) -> Process:
     """At once, as event loops do it too: between starting a process and knowing it nothing may be cancelled."""
-    try:
+    with _told():
         return Popen(
             argv, stdin=stdin, stdout=output, stderr=output, cwd=directory, env=environ, start_new_session=True
         )
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise ToolFailed(f"The command cannot be started: {error}. Mend it, or put it into a script.") from error
 
@@ -182,7 +236,7 @@ async def _reaped(process: Process) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
-async def _ended(process: Process, mark: str) -> AsyncGenerator[Callable[[], None]]:
+async def _ended(whole: _Whole) -> AsyncGenerator[Callable[[], None]]:
     """Ends the group and its strays on the way out, unless the callable it gives was called."""
     spared = False
 
@@ -193,15 +247,16 @@ async def _ended(process: Process, mark: str) -> AsyncGenerator[Callable[[], Non
     try:
         yield spare
     finally:
-        if not spared:
+        if not spared and not whole.over():
             with anyio.CancelScope(shield=True):
-                await _end(process, mark)
+                await _end(whole)
 
 
-async def _end(process: Process, mark: str) -> None:
-    left = await to_thread.run_sync(strays.found, mark)
-    strays.tell([pid for pid in left if not _in_group(pid, process.pid)], signal.SIGTERM)
-    if _signal(process.pid, signal.SIGTERM) or left:
+async def _end(whole: _Whole) -> None:
+    process = whole.process
+    left = await to_thread.run_sync(whole.left)
+    strays.tell(left, signal.SIGTERM)
+    if whole.wish_to_end() or left:
         for _ in range(round(GRACE_S / _POLL_S)):  # nobody tells when a group has ended
             process.poll()
             if not _signal(process.pid, 0) and not any(_lives(pid) for pid in left):
@@ -210,7 +265,7 @@ async def _end(process: Process, mark: str) -> None:
         _signal(process.pid, signal.SIGKILL)
         with anyio.move_on_after(_KILLED_S):
             await _exited(process)
-    await to_thread.run_sync(strays.kill, mark)
+    await to_thread.run_sync(whole.kill_the_rest)
 
 
 def _in_group(pid: int, group: int) -> bool:
@@ -244,9 +299,11 @@ def _shell_code(returncode: int | None) -> int | None:
 
 
 @asynccontextmanager
-async def _guarded(group: int, mark: str) -> AsyncGenerator[None]:
+async def _guarded(whole: _Whole) -> AsyncGenerator[None]:
     """Meanwhile a tiny shell outside the group waits for a line from us; our death instead makes it kill them all."""
-    argv = ["/bin/sh", "-c", strays.GUARD, str(group), mark]
+    group = whole.cell.group if whole.cell is not None else None
+    lists = [str(folder / "cgroup.procs") for folder in group.folders] if group is not None else []
+    argv = ["/bin/sh", "-c", strays.GUARD, str(whole.process.pid), whole.mark, *lists]
     guard = _started(argv, stdin=PIPE, output=DEVNULL, directory=Path("/"), environ={})
     try:
         yield

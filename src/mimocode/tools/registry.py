@@ -1,8 +1,9 @@
 """All built-in tools."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mimocode.sandbox.sandbox import Sandbox
 from mimocode.turn.ports import Human, Todos, Tool, Toolbox
 
 from .apply_patch import ApplyPatch
@@ -22,18 +23,26 @@ from .write import Write
 
 
 def toolbox(
-    *, human: Human, todos: Todos, spill: Path, rg: Path | None = None, environ: Mapping[str, str] | None = None
+    *,
+    human: Human,
+    todos: Todos,
+    spill: Path,
+    rg: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    also: Sequence[str] = (),
+    sandbox: Sandbox | None = None,
 ) -> Toolbox:
     """Every tool by name, in the order models are told of them.
 
     `spill` is the directory for outputs too long for a model. `rg` is ripgrep's binary; None finds it. `environ`
-    is what commands inherit, without the secrets in it; None is this process's own.
+    is what commands inherit from, by name, those in `also` too; None is this process's own. `sandbox` is where they
+    run; None is nowhere.
     """
     kept = Spill(spill)
     search = Ripgrep(rg)
     tools: list[Tool] = [
         AskQuestion(human),
-        Bash(kept, environ=environ),
+        Bash(kept, environ=environ, also=also, sandbox=sandbox),
         Read(),
         Glob(search),
         Grep(search),

@@ -1,5 +1,6 @@
 """Runs ripgrep: what git ignores it leaves out, hidden files it shows, `.git` it never enters."""
 
+import os
 import shutil
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from mimocode.errors import ToolFailed
 
+from .environ import for_commands
 from .opened import folder
 
 MAX_FILES = 100_000
@@ -66,7 +68,9 @@ class Ripgrep:
             with folder(directory) as descriptor, anyio.CancelScope(shield=True):
                 # Cancelled half-way, nobody would wait for it.
                 cwd = _name_of(descriptor, directory)
-                started = await anyio.open_process(command, stdin=stdin, stdout=PIPE, stderr=PIPE, cwd=cwd)
+                started = await anyio.open_process(
+                    command, stdin=stdin, stdout=PIPE, stderr=PIPE, cwd=cwd, env=for_commands(os.environ)
+                )
         except (OSError, ValueError) as error:
             raise ToolFailed(f"The search cannot be started: {error}. Mend its pattern or path.") from error
         assert started is not None

@@ -161,7 +161,14 @@ class _Judge:
 
     def _touch(self, path: str) -> None:
         if not _HARMLESS.fullmatch(path) and "\0" not in path:
-            self.touched[Path(os.path.realpath(path))] = None
+            self.touched[_resolved(path)] = None
+
+
+def _resolved(path: str) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:  # a link that may not be read, as those of other processes
+        return Path(os.path.abspath(path))
 
 
 def _wider(words: Sequence[Word]) -> str | None:

@@ -19,8 +19,16 @@ _ROUNDS = 10
 GUARD = f"""\
 read -r _ && exit
 kill -s KILL -- "-$0"
+mark=$1
+shift
+for list in "$@"; do
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        kill -s KILL $(cat "$list") || break
+    done
+    rmdir "${{list%/*}}"
+done
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-    found=$(grep -lsxzF -- "{VARIABLE}=$1" /proc/[0-9]*/environ)
+    found=$(grep -lsxzF -- "{VARIABLE}=$mark" /proc/[0-9]*/environ)
     test -n "$found" || exit
     for file in $found; do
         pid=${{file#/proc/}}
@@ -28,7 +36,9 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
     done
 done
 """
-"""A shell script that waits for a line; without one, it kills the group $0 and every process with the mark $1."""
+"""A shell script that waits for a line; without one, it kills the group $0 and every process with the mark $1, and
+first those that the files after them list (of a control group).
+"""
 
 
 def new_mark() -> str:

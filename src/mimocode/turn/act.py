@@ -35,14 +35,15 @@ async def run_tools(pen: Writing, action: RunTools) -> None:
     pen.calls = len(action.parts)
     async with anyio.create_task_group() as group:
         for part in action.parts:
-            group.start_soon(_Running(pen, part, before).run)
+            group.start_soon(_Running(pen, part, before, by_human=action.by_human).run)
 
 
 class _Running:
     """One call, from its part as it was found to the part as it ends."""
 
-    def __init__(self, pen: Writing, part: ToolPart, before: Before) -> None:
+    def __init__(self, pen: Writing, part: ToolPart, before: Before, *, by_human: bool) -> None:
         self._pen = pen
+        self._by_human = by_human
         self._part = part
         self._before = before
         state = part.state
@@ -124,6 +125,7 @@ class _Running:
             directory=turn.directory,
             worktree=turn.worktree,
             progress=self._progress,
+            by_human=self._by_human,
         )
 
     def _doom_loop(self, arguments: JsonObject) -> Sequence[Need]:

@@ -50,6 +50,7 @@ class CallModel:
 class RunTools:
     message_id: str
     parts: Sequence[ToolPart]
+    by_human: bool = False
 
 
 @dataclass(frozen=True, slots=True)

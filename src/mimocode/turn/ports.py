@@ -187,6 +187,7 @@ class Call:
 
     `places` remembers where each path that it names leads: what was judged, and perhaps allowed by a human minutes
     later, is what is used.
+    `by_human`: the human wrote it, in the session, and no model.
     """
 
     session_id: str
@@ -198,6 +199,7 @@ class Call:
     worktree: Path
     progress: Callable[[Progress], Awaitable[None]]
     places: dict[str, Located] = field(default_factory=dict[str, Located])
+    by_human: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Runs git to look at a repository: nothing of the caller's environment or of the repository's hooks runs with it."""
+"""Runs git to look at a repository: nothing of the caller's environment or of the repository's hooks runs with it.
+
+Whoever may write in a repository, a command in a sandbox among them, must not make this process's git run programs.
+"""
 
 import os
 from collections.abc import Mapping
@@ -11,7 +14,7 @@ import anyio
 from anyio.abc import ByteReceiveStream, Process
 
 from mimocode.errors import Unavailable
-from mimocode.tools.environ import without_secrets
+from mimocode.tools.environ import for_commands
 
 WITHIN_S: Final = 60.0
 MOST_OUTPUT: Final = 64 * 1024 * 1024
@@ -39,9 +42,10 @@ async def run(directory: Path, *words: str, feed: bytes = b"", env: Mapping[str,
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment = {
-        **without_secrets(clean),
+        **for_commands(clean),
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ALLOW_PROTOCOL": "none",  # what is missing in a partial clone is not fetched: the repository says how
         "LC_ALL": "C",
         **(env or {}),
     }
@@ -70,6 +74,19 @@ async def run(directory: Path, *words: str, feed: bytes = b"", env: Mapping[str,
     if len(out) > MOST_OUTPUT:
         raise Unavailable(f"`git {words[0]}` in {directory} says more than {MOST_OUTPUT} bytes. Ask for less of it.")
     return Ran(code, bytes(out), complaint.decode("utf-8", "replace").strip())
+
+
+async def without_filters(directory: Path) -> list[str]:
+    """Words to put before a command that reads or writes files: they switch off the filters the repository defines.
+
+    The user's own, such as Git LFS's, stay.
+    """
+    told = await run(directory, "config", "--list", "--show-scope", "--name-only", "-z")
+    fields = told.out.decode("utf-8", "surrogateescape").split("\0")
+    keys = {key for scope, key in zip(fields[::2], fields[1::2], strict=False) if scope in ("local", "worktree")}
+    names = sorted({key.rpartition(".")[0] for key in keys if key.startswith("filter.")})
+    off = [f"{name}.{what}" for name in names for what in ("clean=", "smudge=", "process=", "required=false")]
+    return [word for setting in off for word in ("-c", setting)]
 
 
 async def _feed(process: Process, feed: bytes) -> None:

@@ -83,7 +83,8 @@ async def apply(root: Root, patch: str) -> None:
     await to_thread.run_sync(root.entered)
     if root.worktree is None:
         raise NotApplied(f"{root.directory} is in no git repository: patches cannot be applied to it.", "non-git")
-    ran = await git.run(root.directory, "apply", "--whitespace=nowarn", "-", feed=patch.encode("utf-8", "replace"))
+    words = [*await git.without_filters(root.directory), "apply", "--whitespace=nowarn", "-"]
+    ran = await git.run(root.directory, *words, feed=patch.encode("utf-8", "replace"))
     if ran.code:
         raise NotApplied(f"The patch cannot be applied: {ran.complaint[:1000] or 'git gave no reason'}", "not-clean")
 
@@ -106,8 +107,9 @@ async def _changes(root: Root, mode: Mode, context: int | None = None) -> list[C
     if base is None:
         return []
     shown = ["--patch", f"--unified={min(context, _MOST_CONTEXT)}"] if context is not None else []
-    async with _index_of_all(root, within) as env:
-        words = ["diff", "--raw", "--numstat", "-z", *shown, *_COMPARED, base, "--", *within]
+    safe = await git.without_filters(root.directory)
+    async with _index_of_all(root, within, safe) as env:
+        words = [*safe, "diff", "--raw", "--numstat", "-z", *shown, *_COMPARED, base, "--", *within]
         ran = await git.run(root.directory, *words, env=env)
     if ran.code:
         raise _untold(root, ran)
@@ -139,7 +141,7 @@ def _untold(root: Root, ran: git.Ran) -> Invalid:
 
 
 @asynccontextmanager
-async def _index_of_all(root: Root, within: Sequence[str]) -> AsyncGenerator[dict[str, str]]:
+async def _index_of_all(root: Root, within: Sequence[str], safe: Sequence[str]) -> AsyncGenerator[dict[str, str]]:
     """An environment in which git sees files `within` that it does not know yet as to be added. Gone afterwards."""
     asked = await git.run(root.directory, "rev-parse", "--git-path", "index", "--git-path", "objects")
     if asked.code:
@@ -155,7 +157,7 @@ async def _index_of_all(root: Root, within: Sequence[str]) -> AsyncGenerator[dic
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(objects.resolve()),
         }
         # What it complains of (a file that cannot be read, a repository in the repository) is left out or shown as is.
-        await git.run(root.directory, "add", "--intent-to-add", "--ignore-errors", "--", *within, env=env)
+        await git.run(root.directory, *safe, "add", "--intent-to-add", "--ignore-errors", "--", *within, env=env)
         yield env
     finally:
         await to_thread.run_sync(shutil.rmtree, scratch, True)

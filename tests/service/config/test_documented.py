@@ -78,12 +78,12 @@ def test_every_variable_is_documented() -> None:
 
 @pytest.mark.parametrize("page", ["configuration.md", "permissions.md"])
 def test_every_example_loads_without_a_warning(desk: Desk, page: str) -> None:
-    desk.write("prompts/review.md", "Review.")
+    desk.write("~/.config/mimocode/prompts/review.md", "Review.")
     examples = re.findall(r"```jsonc\n(.*?)```", DOCS[page], re.DOTALL)
     assert examples
 
     for example in examples:
-        desk.write("mimocode.jsonc", example)
+        desk.write("~/.config/mimocode/mimocode.jsonc", example)
         assert desk.load(env={"ANTHROPIC_API_KEY": "k"}).warnings == ()
 
 

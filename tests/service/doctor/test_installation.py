@@ -27,7 +27,7 @@ def test_a_new_installation_has_no_fault_and_nothing_is_left_behind(places: Sett
 
     assert [finding for finding in findings if finding.state == "fail"] == []
     assert {finding.name for finding in findings} == {
-        "mimocode", "Python", "SQLite", "database", "ripgrep", "git", "sandbox", "disk space", "permissions"
+        "mimocode", "Python", "SQLite", "database", "ripgrep", "git", "disk space", "permissions"
     }  # fmt: skip
     assert list(places.data.iterdir()) == []
 

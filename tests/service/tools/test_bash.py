@@ -76,13 +76,13 @@ async def test_a_command_ended_by_a_signal_has_the_code_shells_give(bench: Bench
 
 async def test_a_command_runs_in_its_directory_without_input_or_secrets(bench: Bench, tmp_path: Path) -> None:
     (bench.project / "sub").mkdir()
-    environ = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": "k", "MIMOCODE_SERVER_PASSWORD": "p", "KEPT": "yes"}
+    environ = {"PATH": os.environ["PATH"], "OPENAI_API_KEY": "k", "MIMOCODE_SERVER_PASSWORD": "p", "LC_ALL": "C"}
     tools = toolbox(human=bench.person, todos=bench.lists, spill=tmp_path / "s", environ=environ)
-    command = 'basename "$PWD"; cat; echo "$KEPT,$OPENAI_API_KEY,$MIMOCODE_SERVER_PASSWORD"'
+    command = 'basename "$PWD"; cat; echo "$LC_ALL,$OPENAI_API_KEY,$MIMOCODE_SERVER_PASSWORD"'
 
     done = await tools["bash"].ready({"command": command, "workdir": "sub"}).run(bench.call())
 
-    assert done.output == "sub\nyes,,\n"
+    assert done.output == "sub\nC,,\n"
 
 
 @pytest.mark.parametrize("command", ["echo a\0b", "echo " + "x" * 3_000_000], ids=["NUL", "huge"])

@@ -1,0 +1,69 @@
+"""A sandbox made of namespaces by bubblewrap: other mounts, no network, processes of its own that end together."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from .view import ROOT, TEMPORARY, Access, View
+
+_WITHIN_S = 10
+_UNSHARED = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
+_MADE = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+_BOUND = ("--cap-drop", "ALL", "--die-with-parent")
+_NO_MORE = "--disable-userns"
+
+
+@cache
+def usable() -> tuple[str, ...]:
+    """The command that begins a sandbox here; empty where there is none. Blocking, some 10 ms the first time."""
+    binary = shutil.which("bwrap")
+    if binary is None:
+        return ()
+    for more in ((_NO_MORE,), ()):  # versions before 0.8 do not know it
+        begin = (binary, *_UNSHARED, *more, *_BOUND)
+        if _works([*begin, "--unshare-net", *_MADE, "--", "true"]):
+            return begin
+    return ()
+
+
+def _works(command: Sequence[str]) -> bool:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_WITHIN_S, check=False, close_fds=True
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def command(
+    argv: Sequence[str], *, view: View, scratch: Path, directory: Path, network: bool, variables: Mapping[str, str]
+) -> list[str]:
+    """`argv` in a sandbox, with `variables` set inside only."""
+    words = [*usable(), *(() if network else ("--unshare-net",)), *_MADE]
+    temporary = [path for path in map(Path, TEMPORARY) if view.get(path) is Access.HIDDEN]
+    for path in temporary:
+        words += ["--bind", str(scratch), str(path)]
+    for path in sorted(view, key=lambda path: len(path.parts)):  # what is deeper decides, so it is mounted later
+        if path != ROOT and path not in temporary:
+            words += _mount(path, view[path])
+    for path, access in view.items():
+        if access is Access.HIDDEN and path not in temporary and path.is_dir():
+            words += ["--remount-ro", str(path)]
+    for name, value in variables.items():
+        words += ["--setenv", name, value]
+    return [*words, "--chdir", str(directory), "--", *argv]
+
+
+def _mount(path: Path, access: Access) -> list[str]:
+    match access:
+        case Access.WRITE:
+            return ["--bind", str(path), str(path)]
+        case Access.READ:
+            return ["--ro-bind", str(path), str(path)]
+        case Access.HIDDEN if path.is_dir():
+            return ["--tmpfs", str(path)]
+        case Access.HIDDEN:
+            return ["--ro-bind", "/dev/null", str(path)]

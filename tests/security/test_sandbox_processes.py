@@ -1,0 +1,212 @@
+"""Commands try to reach other processes out of their sandbox, to use the machine up, and to last, on a real one."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+from tests.service.tools.conftest import BOUND_S
+
+from mimocode.sandbox import group
+from mimocode.sandbox.policy import Limits, Policy
+from mimocode.turn.ports import Progress
+from support.confined import CANARY, Place
+
+# ── other processes ──────────────────────────────────────────────────────────────────────────────────────
+
+TRACE = """
+import ctypes, os, sys
+pid = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+class Vec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+buffer = ctypes.create_string_buffer(8)
+print("attached" if libc.ptrace(16, pid, 0, 0) == 0 else "no")
+print("seized" if libc.ptrace(0x4206, pid, 0, 0) == 0 else "no")
+here, there = Vec(ctypes.addressof(buffer), 8), Vec(int(sys.argv[2]), 8)
+print("read" if libc.process_vm_readv(pid, ctypes.byref(here), 1, ctypes.byref(there), 1, 0) > 0 else "no")
+try:
+    os.kill(pid, 15)
+    print("killed")
+except OSError:
+    print("no")
+"""
+
+
+async def test_other_processes_cannot_be_traced_read_or_killed(at: Place) -> None:
+    seen = ctypes.create_string_buffer(CANARY.encode())
+    (at.project / "trace.py").write_text(TRACE)
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            traced = await at.run(f"python3 trace.py {other.pid} 4096")
+            read = await at.run(f"python3 trace.py {os.getppid()} {ctypes.addressof(seen)} | head -n 3")
+
+            assert traced.output == "no\n" * 4
+            assert read.output == "no\n" * 3
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+async def test_privileges_are_gone_and_none_can_be_had(at: Place) -> None:
+    done = await at.run(
+        "grep -E 'NoNewPrivs|CapEff' /proc/self/status; mount -t tmpfs none $TMPDIR && echo mounted; "
+        "chroot / true && echo chrooted; unshare -Urm true && echo unshared; su nobody -s /bin/true && echo other"
+    )
+
+    assert "NoNewPrivs:\t1" in done.output
+    assert not {"mounted", "chrooted", "other"} & set(done.output.split())
+    if at.kind == "bubblewrap":
+        assert "CapEff:\t0000000000000000" in done.output
+        assert "unshared" not in done.output.split()
+
+
+# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def limited(at: Place, what: str) -> None:
+    if what not in group.limited() and os.geteuid() == 0:
+        pytest.skip(f"root without a control group of its own: {what} cannot be limited here")
+
+
+async def test_a_fork_bomb_is_bounded_and_gone_afterwards(at: Place) -> None:
+    limited(at, "pids")
+    bomb = at.project / "bomb.py"
+    bomb.write_text(
+        "import os, time\nmade = 0\ntry:\n    while True:\n"
+        "        if os.fork() == 0:\n            time.sleep(600)\n        made += 1\n"
+        "except OSError as error:\n    print(made, error, flush=True)\n    raise SystemExit(1)\n"
+    )
+    small = at.under(Policy(mode="on", limits=Limits(processes=40)))
+
+    counted = await small.run("python3 bomb.py")
+    exploded = await small.run("b() { b | b & }; b; sleep 600", timeout=1500)
+    after = await small.run("echo alive")
+
+    assert int(counted.output.split()[0]) < 40 or os.geteuid() != 0  # a user's limit counts other programs too
+    assert "The sandbox allows 40 processes and threads." in counted.output
+    assert exploded.metadata["exit"] is None
+    assert after.output == "alive\n"
+    assert not [one for one in psutil.process_iter(["cmdline"]) if str(bomb) in " ".join(one.info["cmdline"] or [])]
+
+
+async def test_memory_is_bounded(at: Place) -> None:
+    small = at.under(Policy(mode="on", limits=Limits(memory=100 * 1024**2)))
+
+    done = await small.run("python3 -c 'print(len(bytearray(b\"x\" * (400 << 20))))'")
+
+    assert "419430400" not in done.output
+    assert "The sandbox allows 100 MB of memory." in done.output
+
+
+async def test_output_without_end_fills_neither_memory_nor_disk(at: Place) -> None:
+    before = psutil.Process().memory_info().rss
+
+    done = await at.run("yes 0123456789abcdef", timeout=2000)
+
+    path = Path(done.metadata["outputPath"])
+    assert done.metadata["exit"] is None
+    assert len(done.output) < 60_000
+    assert path.stat().st_size <= 65 * 1024 * 1024
+    assert psutil.Process().memory_info().rss - before < 100 * 1024 * 1024
+
+
+async def test_the_time_that_may_be_asked_for_is_bounded(at: Place) -> None:
+    short = at.under(Policy(mode="on", limits=Limits(seconds=1)))
+
+    done = await short.run("trap '' TERM; while :; do sleep 600; done", timeout=600_000)
+
+    assert "after 1000 ms" in done.output
+
+
+# ── lasting ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sleeping(seconds: int) -> list[psutil.Process]:
+    """Live processes, seen from outside, that sleep for so long."""
+    return [
+        one
+        for one in psutil.process_iter(["cmdline", "status"])
+        if (one.info["cmdline"] or [])[-2:] in (["sleep", str(seconds)], ["/bin/sleep", str(seconds)])
+        and one.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+
+
+def gone(seconds: int) -> None:
+    """Returns when none of them lives any more."""
+    _, alive = psutil.wait_procs(sleeping(seconds), timeout=BOUND_S)
+    assert alive == []
+
+
+BEHIND = {
+    "in the background": "sleep {n} > /dev/null 2>&1 &",
+    "in a session of its own": "setsid sleep {n} > /dev/null 2>&1 < /dev/null &",
+    "twice removed": "(setsid sh -c 'nohup sleep {n} > /dev/null 2>&1 & exit' &)",
+    "without its environment": "(env -i setsid /bin/sleep {n} > /dev/null 2>&1 &)",
+    "deaf": "setsid sh -c 'trap \"\" TERM HUP INT; sleep {n}; sleep {n}' > /dev/null 2>&1 &",
+}
+
+
+@pytest.mark.parametrize("how", BEHIND)
+async def test_nothing_that_a_command_started_outlives_it(at: Place, how: str) -> None:
+    if at.kind == "landlock" and how == "without its environment" and not group.limited():
+        pytest.skip("Landlock without a control group does not find it, which is said at start")
+    number = 100_000 + os.getpid() % 10_000 * 10 + list(BEHIND).index(how)
+
+    done = await at.run(
+        f"{BEHIND[how].format(n=number)}\nuntil pgrep -f '^(/bin/)?sleep {number}$' > /dev/null; do :; done; echo there"
+    )
+
+    gone(number)
+    assert done.output == "there\n"
+
+
+@pytest.mark.parametrize("how", ["its time", "a cancellation"])
+async def test_whatever_ends_a_command_ends_all_of_it(at: Place, how: str) -> None:
+    number = 300_000 + os.getpid() % 100_000
+    command = f"setsid sleep {number} > /dev/null 2>&1 & trap '' TERM; echo begun; while :; do sleep {number}; done"
+    begun = anyio.Event()
+
+    async def progress(shown: Progress) -> None:
+        if "begun" in shown.metadata["output"]:
+            begun.set()
+
+    with anyio.fail_after(BOUND_S):
+        if how == "its time":
+            await at.run(command, progress=progress, timeout=1000)
+        else:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(partial(at.run, command, progress=progress))
+                await begun.wait()
+                tasks.cancel_scope.cancel()
+
+    assert begun.is_set()
+    gone(number)
+
+
+def test_a_command_dies_with_the_server(at: Place) -> None:
+    number = 400_000 + os.getpid() % 100_000
+    command = f"trap '' TERM; setsid sleep {number} & setsid sleep {number} > /dev/null & echo begun; sleep {number}"
+    program = f"""
+import sys; sys.path[:0] = {sys.path!r}
+from functools import partial
+from pathlib import Path
+import anyio
+from support.confined import Place
+async def progress(shown):
+    print(shown.metadata["output"], flush=True)
+anyio.run(partial(Place({at.kind!r}, Path({str(at.root)!r})).run, {command!r}, progress=progress))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        while "begun" not in server.stdout.readline():
+            continue
+
+        server.kill()
+
+    gone(number)
