@@ -207,6 +207,15 @@ async def test_opencode_run_forks_the_latest_session(commands: Commands) -> None
     assert fork[-2]["part"]["text"].strip() == HELLO
 
 
+async def test_opencode_run_takes_a_variant(commands: Commands, server: Server, model: ModelServer) -> None:
+    lines = await commands.lines("--variant", "high", "say hello")
+
+    async with server.client() as client:
+        listed = (await client.get(f"/session/{lines[0]['sessionID']}/message")).json()
+    assert listed[0]["info"]["model"] == {"providerID": "lab", "modelID": "scripted", "variant": "high"}
+    assert model.turns[-1].body["reasoning_effort"] == "high"
+
+
 async def test_opencode_run_shows_what_a_model_thinks(commands: Commands) -> None:
     lines = await commands.lines("--thinking", "go [[think pondering deeply]]")
 

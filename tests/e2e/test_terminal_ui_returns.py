@@ -17,7 +17,7 @@ from support.ours import ours
 from support.peer import lab_config
 from support.programs import Server, end_group, free_port
 from support.terminal import WITHIN_S, Terminal
-from support.terminal_ui import COLOUR, HELLO, READY, asking, attached, project, submit
+from support.terminal_ui import COLOUR, HELLO, READY, asking, attached, call, project, submit
 
 pytestmark = pytest.mark.peer
 
@@ -144,12 +144,29 @@ def _press_until(mini: Terminal, key: str, *texts: str) -> None:
 def test_the_minimal_ui_asks_and_answers(server: Server, tmp_path: Path) -> None:
     with attached(server, tmp_path, "--mini") as mini:
         mini.until("Ask anything")
-        mini.type("say hello end.")
+        mini.type("[[think Pondering]] say hello end.")
         mini.until("end.")
-        _press_until(mini, "Enter", "› say hello end.")
-        mini.until(HELLO)
+        _press_until(mini, "Enter", "› [[think Pondering]] say hello end.")
+        mini.until("Thinking: Pondering", HELLO)
         submit(mini, asking(COLOUR))
         mini.until("1. Red", "enter submit")
         _press_until(mini, "Enter", "answered your questions")
 
         mini.until("Which colour?", "answered your questions", gone=["esc dismiss"])
+        submit(mini, call("bash", command="touch made.txt; echo made-it", description="Touch"))
+        mini.until("Permission required", "Allow once")
+        _press_until(mini, "Enter", "Tool said: made-it")
+
+    assert (server.directory / "made.txt").exists()
+
+
+def test_the_minimal_ui_shows_a_dialog_that_waited_already(server: Server, tmp_path: Path) -> None:
+    session = _pending(server)
+
+    with attached(server, tmp_path, "--session", session, "--mini") as late:
+        late.until("1. Red", "enter submit")
+        _press_until(late, "Enter", "# Questions", "Which colour?", "Red")
+
+        # It draws the answer to a prompt that was not its own when the next one is sent, at its own server too.
+        submit(late, "go on")
+        late.until("answered your questions", "› go on end.")

@@ -13,13 +13,17 @@ PROVIDER = "lab"
 MODEL = "scripted"
 
 
-def lab_config(model_url: str, **extra: Any) -> dict[str, Any]:
-    """The configuration under which the recordings were made; both servers read it. `model_url` ends in ``/v1``."""
+def lab_config(model_url: str, *, sees_images: bool = False, **extra: Any) -> dict[str, Any]:
+    """The configuration under which the recordings were made; both servers read it. `model_url` ends in ``/v1``.
+
+    `sees_images` says of the model that it takes them.
+    """
     scripted = {
         "name": "Scripted",
         "reasoning": True,
         "tool_call": True,
         "limit": {"context": 128_000, "output": 8_000},
+        **({"attachment": True, "modalities": {"input": ["text", "image"], "output": ["text"]}} if sees_images else {}),
     }
     provider = {
         "name": "Lab",

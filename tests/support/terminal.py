@@ -32,6 +32,11 @@ class Terminal:
         """Types a text as it is."""
         self._tmux("send-keys", "-t", "main", "-l", text)
 
+    def paste(self, text: str) -> None:
+        """Pastes a text, marked as pasted where the program asked terminals to do so."""
+        self._tmux("set-buffer", text)
+        self._tmux("paste-buffer", "-p", "-t", "main")
+
     def until(self, *texts: str, gone: Sequence[str] = (), within_s: float = WITHIN_S) -> str:
         """Waits until all of `texts` are on the screen, and none of `gone`; returns the screen.
 

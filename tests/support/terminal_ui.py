@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from .clients import offline_environment, pinned
@@ -82,3 +83,28 @@ def taken(ui: Terminal) -> None:
             break
     ui.keys("C-u")
     ui.until(gone=[_NO_KEY])
+
+
+@dataclass
+class Shown:
+    """The one UI that the tests of a file share, and whether it has to be started before a test can use it."""
+
+    server: Server
+    scratch: Path
+    programs: ExitStack
+    ui: Terminal | None = None
+    started: int = 0
+
+    def at_its_first_page(self) -> Terminal:
+        if self.ui is None:
+            self.started += 1
+            self.ui = self.programs.enter_context(attached(self.server, self.scratch / str(self.started)))
+            self.ui.until(READY, "Build", "Scripted")
+        elif READY not in self.ui.screen():
+            command(self.ui, "new")
+            self.ui.until(READY)
+        return self.ui
+
+    def leave(self) -> None:
+        self.ui = None
+        self.programs.close()
