@@ -11,11 +11,12 @@ from pathlib import Path
 import anyio
 
 from mimocode.app import App, open_app
-from mimocode.config import settings
+from mimocode.config import secrets, settings
 from mimocode.config.keys import ServerLimits
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
+from mimocode.redaction import Redaction
 from mimocode.server import auth, log
 from mimocode.server.http import asgi
 from mimocode.server.limits import OTHER_FILES, room_for
@@ -54,11 +55,13 @@ class Serving:
 
 def run(serving: Serving) -> None:
     """Serves until SIGTERM or SIGINT. Raises `Invalid`, `ConfigError` or `Unavailable` when it cannot start."""
-    log.configure(os.environ, level=serving.log_level)
+    redaction = Redaction(*secrets.of_environment(os.environ))
+    log.configure(os.environ, level=serving.log_level, redaction=redaction)
     places = settings.read(os.environ)
     config = load(Path.cwd(), os.environ, home=places.home)
     if config.log_level and not serving.log_level and not os.environ.get(log.LEVEL):
-        log.configure(os.environ, level=_LEVELS.get(config.log_level, config.log_level.lower()))
+        level = _LEVELS.get(config.log_level, config.log_level.lower())
+        log.configure(os.environ, level=level, redaction=redaction)
     hostname = _hostname(serving, config)
     port = serving.port if serving.port is not None else config.server.port
     allowed_hosts = (*(config.server.allowedHosts or ()), *serving.allowed_hosts)
@@ -68,7 +71,7 @@ def run(serving: Serving) -> None:
     if not (is_loopback(hostname) or shown or in_front):
         raise _in_clear(hostname)
     if password is not None:
-        log.redact(password)
+        redaction.learn(password)
     with claimed(places) as mine:
         if not mine:
             raise held_by_another(places)
@@ -77,6 +80,7 @@ def run(serving: Serving) -> None:
             DEFAULT_PORT if port is None else port,
             password,
             _limits(config.server.limits),
+            redaction,
             unix=None if serving.unix is None else serving.unix.absolute(),
             resume=not serving.no_resume,
             proxies=in_front,
@@ -107,6 +111,7 @@ class _Bound:
     port: int
     password: str | None = field(repr=False)
     limits: ServerLimits
+    redaction: Redaction
     unix: Path | None = None
     resume: bool = True
     proxies: Proxies | None = None
@@ -118,7 +123,7 @@ class _Bound:
 async def _serve(bound: _Bound, places: Settings) -> None:
     with ExitStack() as stack:
         async with (
-            open_app(os.environ, places=places, resume=bound.resume, on_secret=log.redact) as app,
+            open_app(os.environ, places=places, resume=bound.resume, redaction=bound.redaction) as app,
             anyio.create_task_group() as group,
         ):
 

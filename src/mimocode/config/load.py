@@ -28,7 +28,7 @@ class Config:
     """Everything that was configured for one directory.
 
     `rules` are the defaults and the user's, for what no agent does; an agent's own are in `agents`. `warnings` are for
-    the user, each a sentence. `secrets` are the credentials in it, for a log to keep out.
+    the user, each a sentence. `secrets` are the credentials in it, for `redaction` to take out.
     """
 
     model: str | None
@@ -54,6 +54,12 @@ class Config:
     def public(self) -> JsonObject:
         """The configuration as ``GET /config`` shows it: as it was written, merged, without secrets."""
         return secrets.without(self.shown)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What is no secret, though it may stand where one is expected: local servers take any word for a key."""
+        models = (name for provider in self.provider.values() for name in provider.models)
+        return frozenset({*self.provider, *models})
 
     def current(self) -> bool:
         """False once a file that counts was changed, added or removed. Blocking, about a hundred `stat`."""
@@ -93,7 +99,7 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
         server=file.server,
         log_level=file.logLevel,
         warnings=tuple(dict.fromkeys([*reader.warnings, *_warnings(layers, files), *_unread(reader.folders())])),
-        secrets=frozenset(secrets.values(data)),
+        secrets=frozenset({*secrets.values(data), *reader.filled} - {""}),
         watched=reader.watched,
         shown=_shown(data, written, username),
     )

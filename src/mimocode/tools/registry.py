@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mimocode.redaction import Redaction
 from mimocode.turn.ports import Human, Todos, Tool, Toolbox
 
 from .apply_patch import ApplyPatch
@@ -14,6 +15,7 @@ from .list import ListTree
 from .output import Bounded, Spill
 from .question import AskQuestion
 from .read import Read
+from .redacted import Redacted
 from .ripgrep import Ripgrep
 from .todoread import TodoRead
 from .todowrite import TodoWrite
@@ -22,12 +24,19 @@ from .write import Write
 
 
 def toolbox(
-    *, human: Human, todos: Todos, spill: Path, rg: Path | None = None, environ: Mapping[str, str] | None = None
+    *,
+    human: Human,
+    todos: Todos,
+    spill: Path,
+    rg: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    redaction: Redaction | None = None,
 ) -> Toolbox:
     """Every tool by name, in the order models are told of them.
 
     `spill` is the directory for outputs too long for a model. `rg` is ripgrep's binary; None finds it. `environ`
-    is what commands inherit, without the secrets in it; None is this process's own.
+    is what commands inherit, without the secrets in it; None is this process's own. `redaction` knows the keys that no
+    output may show.
     """
     kept = Spill(spill)
     search = Ripgrep(rg)
@@ -45,4 +54,6 @@ def toolbox(
         TodoWrite(todos),
         TodoRead(todos),
     ]
-    return {tool.spec.name: Bounded(tool, kept) for tool in tools}
+    known = redaction or Redaction()
+    # Hidden before it is cut: half a key would not be found.
+    return {tool.spec.name: Bounded(Redacted(tool, known), kept) for tool in tools}
