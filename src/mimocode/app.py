@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from mimocode import ids
 from mimocode.bus.local import Bus, Published, Subscription
-from mimocode.config import instructions, project, settings
+from mimocode.config import instructions, project, secrets, settings
 from mimocode.config.instructions import Gathered
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
@@ -21,6 +21,7 @@ from mimocode.errors import MimoError
 from mimocode.human.asks import Asks
 from mimocode.human.permission import Permissions
 from mimocode.llm.registry import Registry
+from mimocode.redaction import Redaction
 from mimocode.sandbox.policy import Surroundings
 from mimocode.sandbox.sandbox import Sandbox, sweep
 from mimocode.session.instance import Instance
@@ -54,9 +55,6 @@ LOOK_AGAIN_S = 0.25
 
 TAIL_TOKENS = 8_000
 
-SHORTEST_SECRET = 6
-"""A shorter one is in too many words to be kept out of a log."""
-
 
 @dataclass(slots=True)
 class _Loaded:
@@ -74,13 +72,11 @@ class _Loaded:
 class Directories:
     """Fulfils `session.instance.Instances`: one instance for each directory, made anew when its files change."""
 
-    def __init__(
-        self, env: Mapping[str, str], places: Settings, queries: Queries, on_secret: Callable[[str], None]
-    ) -> None:
+    def __init__(self, env: Mapping[str, str], places: Settings, queries: Queries, redaction: Redaction) -> None:
         self._env = env
         self._places = places
         self._queries = queries
-        self._on_secret = on_secret
+        self._redaction = redaction
         self.snapshots = Stores(places.data / "snapshot", private=[places.data, places.state, places.cache])
         self._loaded: dict[str, _Loaded] = {}
         self._lock = anyio.Lock()
@@ -117,9 +113,7 @@ class Directories:
         config = await anyio.to_thread.run_sync(partial(load, path, self._env, home=self._places.home))
         found = await anyio.to_thread.run_sync(project.locate, path)
         read = await anyio.to_thread.run_sync(instructions.read, path, self._places, config.instructions)
-        for secret in config.secrets:
-            if len(secret) >= SHORTEST_SECRET:
-                self._on_secret(secret)
+        self._redaction.learn(*(config.secrets - config.words))
         for warning in (*config.warnings, *read.warnings):
             _log.warning("%s", warning)
         # The lists of models and prices are read at the first use: a tenth of a second that the loop has not.
@@ -134,6 +128,7 @@ class Directories:
                 disabled=config.disabled_providers,
                 directory=path,
                 stall_timeout_s=self._places.stall_timeout_s,
+                redaction=self._redaction,
             )
         )
         now = ids.now_ms()
@@ -157,6 +152,7 @@ class Directories:
                 spill=self._places.spill,
                 environ=self._env,
                 also=config.environment,
+                redaction=self._redaction,
                 sandbox=_sandbox(config, self._places, self._env),
             ),
             window_of=partial(_window, config),
@@ -200,6 +196,7 @@ class App:
 
     env: Mapping[str, str]
     places: Settings
+    redaction: Redaction
     directories: Directories
     sessions: Sessions
     runner: Runner
@@ -250,21 +247,23 @@ async def open_app(
     places: Settings | None = None,
     resume: bool = True,
     clock: Clock | None = None,
-    on_secret: Callable[[str], None] = lambda _: None,
+    redaction: Redaction | None = None,
 ) -> AsyncGenerator[App]:
     """The whole system on one SQLite file. With `resume` the turns an earlier process left go on at once.
 
-    `on_secret` is told every credential of a configuration, for a log to keep out.
-    Raises `ConfigError` for a bad environment, `Unavailable` for a database that cannot be used.
+    `redaction` learns every credential there is. Raises `ConfigError` for a bad environment, `Unavailable` for a
+    database that cannot be used.
     """
     places = places or settings.read(env)
+    redaction = redaction or Redaction()
+    redaction.learn(*secrets.of_environment(env))
     await anyio.to_thread.run_sync(migrations.upgrade, places.database)
     await anyio.to_thread.run_sync(Spill(places.spill).sweep)
     await anyio.to_thread.run_sync(sweep, places.scratch)
     async with SqliteFile(places.database, crash=crash.point(env)) as file:
         bus, queries = Bus(file.opened_at), Queries(file)
         journal = Journal(file, bus)
-        directories = Directories(env, places, queries, on_secret)
+        directories = Directories(env, places, queries, redaction)
         sessions = Sessions(journal, queries, directories)
         asks = Asks(journal, queries, long_s=places.park_after_s)
         permissions = Permissions(asks, journal, queries)
@@ -279,7 +278,9 @@ async def open_app(
             clock=clock or SystemClock(),
             titles=titles,
         )
-        lanes = Lanes(journal=journal, bus=bus, asks=asks, sessions=sessions, turns=turns, titles=titles)
+        lanes = Lanes(journal=journal, bus=bus, asks=asks, sessions=sessions, turns=turns, titles=titles,
+            redaction=redaction,
+        )  # fmt: skip
         reverting = Reverting(journal, queries, sessions, directories)
         runner = Runner(
             journal=journal,
@@ -301,6 +302,7 @@ async def open_app(
                 yield App(
                     env=env,
                     places=places,
+                    redaction=redaction,
                     directories=directories,
                     sessions=sessions,
                     runner=runner,

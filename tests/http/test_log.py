@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mimocode.errors import ConfigError
+from mimocode.redaction import Redaction
 from mimocode.server import log
 
 JSON = {"MIMOCODE_LOG_FORMAT": "json"}
@@ -30,7 +31,7 @@ def own_logging(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in log._NOISY}
-    monkeypatch.setattr(log, "_registered", set[str]())
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     yield
     logging.captureWarnings(False)
     root.handlers[:] = handlers
@@ -175,8 +176,9 @@ SECRET = 'h"unter 2/ü'
 )
 def test_a_secret_is_never_written(message: str, fields: dict[str, Any], format: str) -> None:
     stream = io.StringIO()
-    log.configure({"MIMOCODE_LOG_FORMAT": format}, stream=stream)
-    log.redact(SECRET)
+    redaction = Redaction()
+    log.configure({"MIMOCODE_LOG_FORMAT": format}, stream=stream, redaction=redaction)
+    redaction.learn(SECRET)
 
     _log.info(message, extra=fields)
 
@@ -198,10 +200,18 @@ def test_what_is_no_secret_stays_readable() -> None:
     assert {name: entry[name] for name in fields} == fields
 
 
-def test_an_empty_value_is_not_a_secret() -> None:
-    log.redact("")
+def test_what_ends_the_process_is_logged_without_secrets_too() -> None:
+    program = (
+        "import os\nfrom mimocode.server import log\nfrom mimocode.redaction import Redaction\n"
+        f"log.configure(os.environ, redaction=Redaction({SECRET!r}))\nraise ValueError({SECRET!r})\n"
+    )
 
-    assert log.scrub("as it was") == "as it was"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    (entry,) = map(json.loads, done.stderr.splitlines())
+    assert (done.returncode, entry["level"]) == (1, "critical")
+    assert entry["exception"].endswith("ValueError: [redacted]")
+    assert "unter 2" not in done.stderr
 
 
 def test_a_process_logs_on_stderr_only(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from typing import TextIO
 import anyio
 
 from mimocode.app import App, open_app
+from mimocode.config import secrets
 from mimocode.config.settings import Settings
+from mimocode.redaction import Redaction
 from mimocode.server import auth, log
 from mimocode.server.http import asgi
 from mimocode.server.listen import listening
@@ -51,10 +53,10 @@ async def embedded_server(places: Settings, logs: TextIO) -> AsyncGenerator[Embe
     The caller holds the claim on the database. Only warnings are logged, unless the environment says otherwise.
     """
     level = None if os.environ.get(log.LEVEL) else "warning"
-    log.configure(os.environ, level=level, stream=logs)
     password = auth.password(places)
-    log.redact(password)
-    async with open_app(os.environ, places=places, resume=False) as app:
+    redaction = Redaction(password, *secrets.of_environment(os.environ))
+    log.configure(os.environ, level=level, stream=logs, redaction=redaction)
+    async with open_app(os.environ, places=places, resume=False, redaction=redaction) as app:
         async with listening(asgi(app, password=password)) as place:
             with announced(places, place.url, embedded=True):
                 try:

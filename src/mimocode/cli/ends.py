@@ -50,7 +50,11 @@ def conclude_in_loop(main: Callable[[], Awaitable[int]]) -> None:
 
 def complain(error: MimoError) -> Exit:
     """Says what was wrong on one line; the code tells the caller's fault from the world's."""
-    line = " ".join(plain(str(error)).split())
+    from mimocode.config import secrets
+    from mimocode.redaction import Redaction
+
+    told = Redaction(*secrets.of_environment(os.environ)).text(secrets.bare(str(error)))
+    line = " ".join(plain(told).split())
     print(f"mimo: {line}", file=sys.stderr)  # noqa: T201  the one place that complains
     return Exit.USAGE if isinstance(error, Invalid | NotFound) else Exit.FAILED
 

@@ -13,11 +13,12 @@ import anyio
 import anyio.to_thread
 
 from mimocode.app import App, open_app
-from mimocode.config import settings
+from mimocode.config import secrets, settings
 from mimocode.config.keys import ServerLimits
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
+from mimocode.redaction import Redaction
 from mimocode.sandbox.policy import USUAL, Policy
 from mimocode.sandbox.sandbox import demanded, told
 from mimocode.server import auth, log
@@ -59,13 +60,15 @@ class Serving:
 
 def run(serving: Serving) -> None:
     """Serves until SIGTERM or SIGINT. Raises `Invalid`, `ConfigError` or `Unavailable` when it cannot start."""
-    log.configure(os.environ, level=serving.log_level)
+    redaction = Redaction(*secrets.of_environment(os.environ))
+    log.configure(os.environ, level=serving.log_level, redaction=redaction)
     env = {**os.environ, **({settings.SANDBOX: serving.sandbox} if serving.sandbox else {})}
     places = settings.read(env)
     config = load(Path.cwd(), env, home=places.home)
     demanded([config.policy, *config.policies.values()])
     if config.log_level and not serving.log_level and not os.environ.get(log.LEVEL):
-        log.configure(os.environ, level=_LEVELS.get(config.log_level, config.log_level.lower()))
+        level = _LEVELS.get(config.log_level, config.log_level.lower())
+        log.configure(os.environ, level=level, redaction=redaction)
     hostname = _hostname(serving, config)
     port = serving.port if serving.port is not None else config.server.port
     allowed_hosts = (*(config.server.allowedHosts or ()), *serving.allowed_hosts)
@@ -75,7 +78,7 @@ def run(serving: Serving) -> None:
     if not (is_loopback(hostname) or shown or in_front):
         raise _in_clear(hostname)
     if password is not None:
-        log.redact(password)
+        redaction.learn(password)
     with claimed(places) as mine:
         if not mine:
             raise held_by_another(places)
@@ -84,6 +87,7 @@ def run(serving: Serving) -> None:
             DEFAULT_PORT if port is None else port,
             password,
             _limits(config.server.limits),
+            redaction,
             unix=None if serving.unix is None else serving.unix.absolute(),
             resume=not serving.no_resume,
             proxies=in_front,
@@ -115,6 +119,7 @@ class _Bound:
     port: int
     password: str | None = field(repr=False)
     limits: ServerLimits
+    redaction: Redaction
     unix: Path | None = None
     resume: bool = True
     proxies: Proxies | None = None
@@ -128,7 +133,7 @@ class _Bound:
 async def _serve(bound: _Bound, env: Mapping[str, str], places: Settings) -> None:
     with ExitStack() as stack:
         async with (
-            open_app(env, places=places, resume=bound.resume, on_secret=log.redact) as app,
+            open_app(env, places=places, resume=bound.resume, redaction=bound.redaction) as app,
             anyio.create_task_group() as group,
         ):
 

@@ -24,6 +24,8 @@ FOLDERS = (".opencode", ".mimocode")
 PREFIXES = ("OPENCODE", "MIMOCODE")
 
 _SUBSTITUTION = re.compile(r"\{(env|file):([^{}]+)\}")
+_LIKELY_A_KEY = re.compile(r"^(provider|mcp)\..*\.(options|headers|environment)\.(?!.*baseURL$)")
+"""The place of what is filled in because it is to stand in no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Layer:
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Reads the layers for one directory. Afterwards `watched` holds every file looked at, whether it was there or not,
-    and `warnings` what the user should be told.
+    `warnings` what the user should be told, and `filled` what was filled in where it is most likely a key.
     """
 
     directory: Path
@@ -50,6 +52,7 @@ class Reader:
     settings: Settings
     watched: Watched = field(default_factory=Watched)
     warnings: list[str] = field(default_factory=list[str])
+    filled: set[str] = field(default_factory=set[str], repr=False)
 
     def layers(self) -> Iterator[Layer]:
         """Every layer that there is, weakest first. Blocking. Raises `ConfigError`."""
@@ -113,16 +116,22 @@ class Reader:
         written = parsed_object(text, source)
 
         def filled(match: re.Match[str], key: str) -> str:
-            kind, name = match.groups()
-            if kind == "env":
-                return self._variable(name, f"{source}: {key}")
-            path = self._path(name, base)
-            content = self._text(path, f"{source}: {key}: the file {path}")
-            if content is None:
-                raise ConfigError(f"{source}: {key}: there is no file {path}.")
-            return content.strip()
+            content = self._filling(match, f"{source}: {key}", base)
+            if _LIKELY_A_KEY.search(key):
+                self.filled.add(content)
+            return content
 
         return Layer(source, _substituted(written, filled), written, within)
+
+    def _filling(self, match: re.Match[str], place: str, base: Path) -> str:
+        kind, name = match.groups()
+        if kind == "env":
+            return self._variable(name, place)
+        path = self._path(name, base)
+        content = self._text(path, f"{place}: the file {path}")
+        if content is None:
+            raise ConfigError(f"{place}: there is no file {path}.")
+        return content.strip()
 
     def _variable(self, name: str, place: str) -> str:
         if name not in self.env:

@@ -30,7 +30,7 @@ class Config:
 
     `rules` are the defaults and the user's, for what no agent does; an agent's own are in `agents`. `policy` is the
     sandbox's, `policies` those of agents that have their own; `environment` are variables that commands get too.
-    `warnings` are for the user, each a sentence. `secrets` are the credentials in it, for a log to keep out.
+    `warnings` are for the user, each a sentence. `secrets` are the credentials in it, for `redaction` to take out.
     """
 
     model: str | None
@@ -59,6 +59,12 @@ class Config:
     def public(self) -> JsonObject:
         """The configuration as ``GET /config`` shows it: as it was written, merged, without secrets."""
         return secrets.without(self.shown)
+
+    @property
+    def words(self) -> frozenset[str]:
+        """What is no secret, though it may stand where one is expected: local servers take any word for a key."""
+        models = (name for provider in self.provider.values() for name in provider.models)
+        return frozenset({*self.provider, *models})
 
     def current(self) -> bool:
         """False once a file that counts was changed, added or removed. Blocking, about a hundred `stat`."""
@@ -105,7 +111,7 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
         server=file.server,
         log_level=file.logLevel,
         warnings=tuple(dict.fromkeys([*reader.warnings, *_warnings(layers, files), *_unread(reader.folders())])),
-        secrets=frozenset(secrets.values(data)),
+        secrets=frozenset({*secrets.values(data), *reader.filled} - {""}),
         watched=reader.watched,
         shown=_shown(data, written, username),
     )

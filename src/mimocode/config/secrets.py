@@ -1,8 +1,10 @@
-"""What of a configuration must not leave the process, judged by the names of its keys."""
+"""What of a configuration and an environment must not leave the process, judged by the names of their keys."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Literal, cast
+from urllib.parse import unquote
 
 from mimocode.wire.base import JsonObject
 
@@ -12,8 +14,13 @@ _SECRET = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _IN_URL = re.compile(
-    r"(?<=://)[^/@\s]+@|(?<=[?&])[\w-]*(?:key|token|secret|password|sig)[\w-]*=[^&#\s]*", re.IGNORECASE
+    r"(?<=://)([^/@\s]+)@|(?<=[?&])[\w-]*(?:key|token|secret|password|sig)[\w-]*=([^&#\s]*)", re.IGNORECASE
 )
+_SHAPED = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|github_pat|glpat|xox[abp])[-_][\w-]{16,}|\bAIza[\w-]{20,}|\bAKIA[A-Z0-9]{16}\b"
+)
+"""Keys that show by themselves what they are, under whatever name they stand."""
+_VARIABLE = re.compile(r"(^|_|API|ACCESS)KEY$|(TOKEN|SECRET|PASSWORD|PASSWD)$|(^|_)(PAT|CREDENTIALS?)$", re.IGNORECASE)
 
 Kind = Literal["keys", "names", "free", "secret"]
 """How the keys of an object are to be judged: by what they say; not at all, being names of things, though what is below
@@ -34,8 +41,10 @@ def is_secret(path: Iterable[str]) -> bool:
 
 
 def bare(text: str) -> str:
-    """`text` without the credentials in its addresses: ``user:password@`` and parameters such as ``?key=…``."""
-    return _IN_URL.sub("", text)
+    """`text` without the credentials in its addresses, ``user:password@`` and parameters such as ``?key=…``, and
+    without what looks like a key.
+    """
+    return _SHAPED.sub("", _IN_URL.sub("", text))
 
 
 def without(data: JsonObject) -> JsonObject:
@@ -81,12 +90,31 @@ def _kind(key: str, value: object, above: Kind) -> Kind:
 
 
 def values(data: object, kind: Kind = "keys") -> Iterator[str]:
-    """Every text in `data` that `without` leaves out because of its key."""
+    """Every text in `data` that `without` leaves out."""
     if isinstance(data, Mapping):
         for key, item in cast("Mapping[str, object]", data).items():
             yield from values(item, _kind(key, item, kind))
     elif isinstance(data, list):
         for item in cast("list[object]", data):
             yield from values(item, kind)
-    elif kind == "secret" and isinstance(data, str) and data:
-        yield data
+    elif isinstance(data, str):
+        yield from [data] if kind == "secret" and data else _inside(data)
+
+
+def _inside(text: str) -> Iterator[str]:
+    for found in _IN_URL.finditer(text):
+        # A password is a secret without its user too.
+        for secret in filter(None, (found[1], (found[1] or "").partition(":")[2], found[2])):
+            yield from {secret, unquote(secret)}
+    yield from _SHAPED.findall(text)
+
+
+def of_environment(env: Mapping[str, str]) -> Iterator[str]:
+    """The values of variables whose names say that they are secrets. A file that one names is none."""
+    for name, value in env.items():
+        if (
+            _VARIABLE.search(name)
+            and value
+            and not (value.startswith(("/", "~")) and Path(value).expanduser().exists())
+        ):
+            yield value

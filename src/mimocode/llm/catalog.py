@@ -168,7 +168,7 @@ def model(source: Source, model_id: str) -> Model:
         cost=cost,
         limit=_limit(settings.limit, context),
         options=_without_secrets(settings.options),
-        headers={name: value for name, value in settings.headers.items() if not _SECRET.search(name)},
+        headers={},  # their names are the user's, so that any may hold a key; `asking` takes them from the settings
         release_date=settings.release_date or "",
         variants=_variants(settings, reasoning=capabilities.reasoning and source.npm != known.REHEARSAL),
     )

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from pathlib import Path
 
 from mimocode.errors import Invalid
+from mimocode.redaction import Redaction
 from mimocode.turn.ports import ModelCall, ModelEvent
 from mimocode.wire.provider import Model, Provider
 
@@ -27,7 +28,7 @@ class Registry:
     """`model` and `small_model` are ``provider/model`` or None; `directory` is where paths of scripts start.
 
     `enabled` and `disabled` are the ids of the only providers to use and of those not to use. `stall_timeout_s` is the
-    longest silence of a provider whose settings name none.
+    longest silence of a provider whose settings name none. `redaction` learns the keys.
     """
 
     def __init__(
@@ -41,18 +42,33 @@ class Registry:
         disabled: Collection[str] = (),
         directory: Path | None = None,
         stall_timeout_s: float | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
+        self._redaction = redaction or Redaction()
         self._sources = catalog.sources(settings, env, enabled=enabled, disabled=disabled)
         self._model = model
         self._small_model = small_model
         self._rehearsal = Rehearsal(directory)
-        self._streams = Streams(self._sources, stall_timeout_s)
+        self._streams = Streams(self._sources, stall_timeout_s, self._redaction)
+        words = {*self._sources, *(name for source in self._sources.values() for name in source.settings.models)}
+        # Local servers are given any word for a key, often their own name, which is in half of what is said of them.
+        self._redaction.learn(
+            *(source.key for source in self._sources.values() if source.key and source.key not in words)
+        )
 
     # ── what there is ────────────────────────────────────────────────────────────────────────────────────
 
     def providers(self) -> list[Provider]:
         """Every provider that can be used, with its models; without keys."""
-        return [source.shown() for source in self._sources.values()]
+        return [self._shown(source.shown()) for source in self._sources.values()]
+
+    def _shown(self, provider: Provider) -> Provider:
+        """Without options that are a key under a name that does not say so."""
+        models = {
+            name: model.but(options=self._redaction.without(model.options)) if model.options else model
+            for name, model in provider.models.items()
+        }
+        return provider.but(options=self._redaction.without(provider.options), models=models)
 
     def connected(self) -> list[str]:
         """The ids of these providers."""

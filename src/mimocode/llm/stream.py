@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import anyio
 
 from mimocode.errors import ContentFiltered, Invalid, MimoError, ProviderError, StreamCut
+from mimocode.redaction import Redaction
 from mimocode.turn.ports import (
     BlockEnd,
     ModelCall,
@@ -29,7 +30,7 @@ from mimocode.wire.base import JsonObject
 from mimocode.wire.provider import Model
 
 from . import asking, history, prices, wires
-from .catalog import Source
+from .catalog import Source, without_credentials
 from .failures import failed
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ class Streams:
     `stall_timeout_s` is the longest silence, before an answer and in it, where a provider's settings name none.
     """
 
-    def __init__(self, sources: Mapping[str, Source], stall_timeout_s: float | None = None) -> None:
+    def __init__(
+        self, sources: Mapping[str, Source], stall_timeout_s: float | None = None, redaction: Redaction | None = None
+    ) -> None:
         self._sources = sources
+        self._redaction = redaction or Redaction()
         self._stall_timeout_s = stall_timeout_s
         self._lines: dict[str, wires.Line] = {}
         self._speakers: dict[tuple[str, str], Speaker] = {}
@@ -62,7 +66,7 @@ class Streams:
         if source is None:
             raise Invalid(f"There is no provider {call.model.providerID!r} any more. Choose another model.")
         speaker = await self._speaker(source, call.model)
-        async with aclosing(_events(speaker, call, source)) as events:
+        async with aclosing(_events(speaker, call, source, self._redaction)) as events:
             async for event in events:
                 yield event
 
@@ -87,7 +91,9 @@ class Streams:
         return self._speakers[key]
 
 
-async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncGenerator[ModelEvent, None]:
+async def _events(
+    speaker: "Speaker", call: ModelCall, source: Source, redaction: Redaction
+) -> AsyncGenerator[ModelEvent, None]:
     import httpx2
     from pydantic_ai.direct import model_request_stream
     from pydantic_ai.exceptions import AgentRunError, UserError
@@ -114,13 +120,14 @@ async def _events(speaker: "Speaker", call: ModelCall, source: Source) -> AsyncG
                     yield ours
             yield told.end(call.model, source)
     except (AgentRunError, UserError, httpx2.HTTPError, httpx2.StreamError) as error:
-        raise _ours(error, source) from error
+        raise _ours(error, source, redaction) from error
     except _UNREADABLE as error:
         if not opened.any:
             raise
         # The library trips over answers of a shape that its API never gives.
-        said = f"{type(error).__name__}: {error}"
-        raise ProviderError(f"{source.id} sent what is no answer ({said}).", retryable=True, url=source.url) from error
+        said = redaction.text(f"{type(error).__name__}: {error}")
+        told = f"{source.id} sent what is no answer ({said})."
+        raise ProviderError(told, retryable=True, url=without_credentials(source.url)) from error
 
 
 async def _close(opened: wires.Opened) -> None:
@@ -177,9 +184,13 @@ class _Told:
         """Raises `StreamCut` if the provider never said that it was done, `ContentFiltered` if it refused."""
         name = f"{model.providerID}/{model.id}"
         if self._response.finish_reason == "content_filter":
-            raise ContentFiltered(f"The provider of {name} refused the content.", url=self._response.provider_url)
+            raise ContentFiltered(
+                f"The provider of {name} refused the content.", url=_bare(self._response.provider_url)
+            )
         if "finish_reason" not in (self._response.provider_details or {}):
-            raise StreamCut(f"The answer of {name} ended before it was complete.", url=self._response.provider_url)
+            raise StreamCut(
+                f"The answer of {name} ended before it was complete.", url=_bare(self._response.provider_url)
+            )
         reason = self._reason(_REASONS.get(self._response.finish_reason or "", "other"))
         usage = _usage(self._response.usage)
         cost = prices.charged(model, usage, configured=source.priced_by_user(model.id))
@@ -220,20 +231,23 @@ def _usage(usage: "RequestUsage") -> Usage:
     )
 
 
-def _ours(error: Exception, source: Source) -> MimoError:
-    """Our error for one of the library's, or of the HTTP client's."""
+def _ours(error: Exception, source: Source, redaction: Redaction) -> MimoError:
+    """Our error for one of the library's, or of the HTTP client's. A provider may have said the key that it was sent,
+    which is taken out before anything is cut.
+    """
     from pydantic_ai import exceptions as ai
 
-    url = _url(error) or source.url
+    url = redaction.text(without_credentials(_url(error) or source.url))
+    sentence = redaction.text(_sentence(error))
     if isinstance(error, ai.ModelAPIError) and _answered(error):
         http = error if isinstance(error, ai.ModelHTTPError) else None
         return failed(
-            _sentence(error),
+            sentence,
             provider_id=source.id,
             status=http.status_code if http else None,
             code=error.provider_error_code or error.provider_error_type,
-            headers=http.headers if http else None,
-            body=error.body,
+            headers=redaction.data(http.headers) if http else None,
+            body=redaction.data(error.body),
             url=url,
             retry_after_s=error.retry_after,
             key_names=source.env,
@@ -241,15 +255,15 @@ def _ours(error: Exception, source: Source) -> MimoError:
     if isinstance(error, ai.UnexpectedModelBehavior) and "ended without" in error.message:
         return StreamCut(f"The answer of {source.id} ended before it began.", url=url)
     if isinstance(error, ai.UserError):
-        return ProviderError(f"{source.id} cannot be asked this: {error}", url=url)
+        return ProviderError(f"{source.id} cannot be asked this: {redaction.text(str(error))}", url=url)
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
         return ProviderError(
-            f"{source.id}: {url} shows a certificate that this machine does not trust ({_sentence(error)}). Add its"
+            f"{source.id}: {url} shows a certificate that this machine does not trust ({sentence}). Add its"
             " authority to the system's, or name a file with it in SSL_CERT_FILE.",
             url=url,
         )
     # What is left never got a whole answer: no connection, a reset, silence, or what is no answer at all.
-    return ProviderError(f"{source.id}: {_sentence(error)}", retryable=True, url=url)
+    return ProviderError(f"{source.id}: {sentence}", retryable=True, url=url)
 
 
 def _answered(error: "ModelAPIError") -> bool:
@@ -265,6 +279,10 @@ def _sentence(error: Exception) -> str:
     said = str(error) or type(error).__name__
     more = [str(cause) for cause in _causes(error) if str(cause) and str(cause) not in said]
     return f"{said} ({more[-1]})" if more else said
+
+
+def _bare(url: str | None) -> str | None:
+    return None if url is None else without_credentials(url)
 
 
 def _url(error: BaseException) -> str | None:

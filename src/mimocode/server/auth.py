@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from mimocode.config.settings import Settings
 from mimocode.errors import ConfigError
+from mimocode.redaction import Redaction
 
 from .tokens import Scope, Tokens
 
@@ -90,9 +91,10 @@ CALLER = "mimocode.caller"
 class Keys:
     """What opens the door: the password, and the tokens if there are any."""
 
-    def __init__(self, password: str, tokens: Tokens | None = None) -> None:
+    def __init__(self, password: str, tokens: Tokens | None = None, redaction: Redaction | None = None) -> None:
         self._password = password
         self._tokens = tokens
+        self._redaction = redaction or Redaction()
 
     def caller(self, given: Sequence[str], address: str, *, guesses: bool = True) -> Caller | None:
         """Who shows one of these secrets. Without `guesses` only tokens count: what could be guessed is not judged."""
@@ -101,6 +103,7 @@ class Keys:
                 return Caller(PASSWORD, "full", address)
             token = self._tokens.of(secret) if self._tokens is not None else None
             if token is not None:
+                self._redaction.passing(secret)
                 return Caller(token.name, token.scope, address)
         return None
 

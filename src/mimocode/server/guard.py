@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
+from mimocode.redaction import Redaction
 
 from . import browser
 from .attempts import Attempts
@@ -35,10 +36,11 @@ class Guard:
         tokens: Tokens | None = None,
         attempts: Attempts | None = None,
         proxies: Proxies | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         self._app = app
         self._proxies = proxies or Proxies()
-        self._keys = None if password is None else Keys(password, tokens)
+        self._keys = None if password is None else Keys(password, tokens, redaction)
         self._attempts = attempts or Attempts()
         self._reach = Reach(reach) if isinstance(reach, str) else reach
         self._link = None if tokens is None else browser.Link(tokens, self._attempts)

@@ -20,6 +20,7 @@ from mimocode.errors import MimoError
 from . import errors, faults, openapi, watchdog
 from .guard import Guard
 from .limits import BodyLimit, Held
+from .masking import Masked
 from .proxies import Proxies
 from .reach import Reach
 from .routes import (
@@ -84,8 +85,15 @@ def asgi(
     api.state.services = app
     api.state.held = Held(limits, app.asks)
     limited = BodyLimit(api, limits.bodyBytes)
-    guarded = Guard(limited, password=password, reach=reach, tokens=tokens_of(app.places), proxies=proxies)
-    return faults.Answered(guarded)
+    guarded = Guard(
+        limited,
+        password=password,
+        reach=reach,
+        tokens=tokens_of(app.places),
+        proxies=proxies,
+        redaction=app.redaction,
+    )
+    return Masked(faults.Answered(guarded), app.redaction)
 
 
 def _api() -> FastAPI:

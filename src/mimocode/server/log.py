@@ -1,8 +1,8 @@
 """Structured logs on stderr, without secrets. Others use `logging` and ``extra=``.
 
-On a terminal a line for people, elsewhere one JSON object a line. Three things keep secrets out, whatever is logged:
-fields whose names say that they hold one, texts in which one is recognizable (an Authorization header, a ``token=`` in
-a URL), and values that were registered with `redact`.
+On a terminal a line for people, elsewhere one JSON object a line. Three things keep secrets out, whatever is logged,
+tracebacks included: fields whose names say that they hold one, texts in which one is recognizable (an Authorization
+header, a ``token=`` in a URL), and the process's `Redaction`, which knows those that are live.
 """
 
 import json
@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Final, TextIO, cast
-from urllib.parse import quote
 
 from mimocode.errors import ConfigError
+from mimocode.redaction import HIDDEN, Redaction
 
 LEVEL: Final = "MIMOCODE_LOG_LEVEL"
 FORMAT: Final = "MIMOCODE_LOG_FORMAT"
@@ -24,7 +25,6 @@ FORMATS: Final = ("text", "json")
 _NOISY: Final = ("uvicorn", "httpx", "httpx2", "httpcore", "openai", "anthropic", "google_genai", "asyncio", "alembic")
 """Loggers of libraries that tell at level info what is of interest only when looking for a fault."""
 
-_HIDDEN: Final = "[redacted]"
 _DEEPEST: Final = 6
 
 _SECRET_NAME: Final = re.compile(
@@ -32,54 +32,49 @@ _SECRET_NAME: Final = re.compile(
 )
 _VALUE: Final = r"(?!\[redacted\])[^\s\"'&#,;}\])]+"
 _IN_TEXT: Final = (
-    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
-    (re.compile(r"(://[^\s/:@]*):[^\s/@]+@"), rf"\1:{_HIDDEN}@"),
-    (re.compile(rf"([?&](?:key|sig)=){_VALUE}", re.IGNORECASE), rf"\1{_HIDDEN}"),
+    (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"(://[^\s/:@]*):[^\s/@]+@"), rf"\1:{HIDDEN}@"),
+    (re.compile(rf"([?&](?:key|sig)=){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
         re.compile(
             rf"((?:authorization|passw(?:or)?d|secret|api[-_]?key|token|signature)[\"']?\s*[=:]\s*[\"']?){_VALUE}",
             re.IGNORECASE,
         ),
-        rf"\1{_HIDDEN}",
+        rf"\1{HIDDEN}",
     ),
-    (re.compile(r"\bmimo_[\w-]{20,}|\b(?:sk|pk|ghp|gho|xox[abp])[-_][\w-]{12,}|\bAIza[\w-]{20,}"), _HIDDEN),
+    (re.compile(r"\bmimo_[\w-]{20,}|\b(?:sk|pk|ghp|gho|xox[abp])[-_][\w-]{12,}|\bAIza[\w-]{20,}"), HIDDEN),
 )
 
-_registered: set[str] = set()
-"""What must never be written, whoever logs it: the log is one for the process, and so is this."""
 
+class Scrubbing:
+    """What is logged, without secrets."""
 
-def redact(value: str) -> None:
-    """From now on this value, also percent-encoded, is hidden wherever it would appear in a log."""
-    _registered.update({value, quote(value, safe="")} - {""})
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
 
+    def text(self, text: str) -> str:
+        """The text without what is a live secret or looks like one."""
+        text = self._redaction.text(text)
+        for pattern, instead in _IN_TEXT:
+            text = pattern.sub(instead, text)
+        return text
 
-def scrub(text: str) -> str:
-    """The text without what looks like a secret or is registered as one."""
-    for value in sorted(_registered, key=len, reverse=True):
-        text = text.replace(value, _HIDDEN)
-    for pattern, instead in _IN_TEXT:
-        text = pattern.sub(instead, text)
-    return text
+    def value(self, value: object, *, depth: int = 0) -> Any:
+        """The same for a value of any shape. What is not plain data becomes its text."""
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping) and depth < _DEEPEST:
+            fields = cast(Mapping[object, object], value)
+            return {self.text(str(name)): self._field(str(name), field, depth) for name, field in fields.items()}
+        if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
+            items = cast(tuple[object, ...], value)
+            return [self.value(item, depth=depth + 1) for item in items]
+        return self.text(str(cast(object, value)))
 
-
-def scrubbed(value: object, *, depth: int = 0) -> Any:
-    """The same for a value of any shape. What is not plain data becomes its text."""
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, Mapping) and depth < _DEEPEST:
-        fields = cast(Mapping[object, object], value)
-        return {scrub(str(name)): _field(str(name), field, depth) for name, field in fields.items()}
-    if isinstance(value, list | tuple | set | frozenset) and depth < _DEEPEST:
-        items = cast(tuple[object, ...], value)
-        return [scrubbed(item, depth=depth + 1) for item in items]
-    return scrub(str(cast(object, value)))
-
-
-def _field(name: str, value: object, depth: int) -> Any:
-    if _SECRET_NAME.search(name) and value is not None and not isinstance(value, bool | int | float):
-        return _HIDDEN
-    return scrubbed(value, depth=depth + 1)
+    def _field(self, name: str, value: object, depth: int) -> Any:
+        if _SECRET_NAME.search(name) and value is not None and not isinstance(value, bool | int | float):
+            return HIDDEN
+        return self.value(value, depth=depth + 1)
 
 
 class _Lines(logging.Formatter):
@@ -88,8 +83,9 @@ class _Lines(logging.Formatter):
     Libraries for this take a tenth of the time of a start to load.
     """
 
-    def __init__(self, *, as_json: bool, colours: bool = False) -> None:
+    def __init__(self, scrubbing: Scrubbing, *, as_json: bool, colours: bool = False) -> None:
         super().__init__()
+        self._scrubbing = scrubbing
         self._as_json = as_json
         self._colours = colours
 
@@ -100,7 +96,7 @@ class _Lines(logging.Formatter):
             told["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             told["stack"] = record.stack_info
-        told = {name: _field(name, value, 0) for name, value in told.items()}
+        told = self._scrubbing.value(told)
         told |= {"level": record.levelname.lower(), "logger": record.name}
         if not self._as_json:
             return self._line(told, record)
@@ -142,18 +138,33 @@ def _as_json(stream: TextIO, env: Mapping[str, str]) -> bool:
     return text == "json"
 
 
-def configure(env: Mapping[str, str], *, level: str | None = None, stream: TextIO | None = None) -> None:
-    """Sends every log of the process, warnings included, to `stream` (stderr). Raises `ConfigError`.
+def configure(
+    env: Mapping[str, str],
+    *,
+    level: str | None = None,
+    stream: TextIO | None = None,
+    redaction: Redaction | None = None,
+) -> None:
+    """Sends every log of the process to `stream` (stderr), warnings and what ends it included. Raises `ConfigError`.
 
     `level` is the command line's and goes before the environment's.
     """
     out = stream or sys.stderr
     lowest, as_json = level_of(level, env), _as_json(out, env)
     handler = logging.StreamHandler(out)
-    handler.setFormatter(_Lines(as_json=as_json, colours=out.isatty() and not env.get("NO_COLOR")))
+    scrubbing = Scrubbing(redaction or Redaction())
+    colours = out.isatty() and not env.get("NO_COLOR")
+    handler.setFormatter(_Lines(scrubbing, as_json=as_json, colours=colours))
     logging.captureWarnings(True)
+    sys.excepthook = _ended
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(lowest)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(lowest, logging.WARNING) if lowest > logging.DEBUG else lowest)
+
+
+def _ended(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """In place of Python's own, which writes a traceback as it is."""
+    if not issubclass(kind, KeyboardInterrupt):
+        logging.getLogger(__name__).critical("a fault ended the process", exc_info=(kind, error, traceback))

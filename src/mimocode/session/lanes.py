@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 from mimocode.bus.local import Bus
 from mimocode.errors import Unavailable
 from mimocode.human.asks import Asks
+from mimocode.redaction import Redaction
 from mimocode.turn.abort import finalised
 from mimocode.turn.failure import unknown
 from mimocode.turn.ports import Place
@@ -51,14 +52,16 @@ class Lanes:
     """
 
     def __init__(
-        self, *, journal: Journal, bus: Bus, asks: Asks, sessions: Sessions, turns: Turns, titles: Titles
-    ) -> None:
+        self, *, journal: Journal, bus: Bus, asks: Asks, sessions: Sessions, turns: Turns, titles: Titles,
+        redaction: Redaction,
+    ) -> None:  # fmt: skip
         self._journal = journal
         self._bus = bus
         self._asks = asks
         self._sessions = sessions
         self._turns = turns
         self._titles = titles
+        self._redaction = redaction
         self._lanes: dict[str, Lane] = {}
         self.handles: dict[tuple[str, str], Running] = {}
         self.stopping = False
@@ -220,7 +223,7 @@ class Lanes:
             await work()
         except Exception as error:  # noqa: BLE001 - the turn's edge: a bug ends one turn, not the process
             _log.exception("turn failed", extra={"session": session_id})
-            return unknown(error)
+            return unknown(error, self._redaction)
         return None
 
     def _beside(self, session_id: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mimocode.redaction import Redaction
 from mimocode.sandbox.sandbox import Sandbox
 from mimocode.turn.ports import Human, Todos, Tool, Toolbox
 
@@ -15,6 +16,7 @@ from .list import ListTree
 from .output import Bounded, Spill
 from .question import AskQuestion
 from .read import Read
+from .redacted import Redacted
 from .ripgrep import Ripgrep
 from .todoread import TodoRead
 from .todowrite import TodoWrite
@@ -31,12 +33,13 @@ def toolbox(
     environ: Mapping[str, str] | None = None,
     also: Sequence[str] = (),
     sandbox: Sandbox | None = None,
+    redaction: Redaction | None = None,
 ) -> Toolbox:
     """Every tool by name, in the order models are told of them.
 
     `spill` is the directory for outputs too long for a model. `rg` is ripgrep's binary; None finds it. `environ`
     is what commands inherit from, by name, those in `also` too; None is this process's own. `sandbox` is where they
-    run; None is nowhere.
+    run; None is nowhere. `redaction` knows the keys that no output may show.
     """
     kept = Spill(spill)
     search = Ripgrep(rg)
@@ -54,4 +57,6 @@ def toolbox(
         TodoWrite(todos),
         TodoRead(todos),
     ]
-    return {tool.spec.name: Bounded(tool, kept) for tool in tools}
+    known = redaction or Redaction()
+    # Hidden before it is cut: half a key would not be found.
+    return {tool.spec.name: Bounded(Redacted(tool, known), kept) for tool in tools}

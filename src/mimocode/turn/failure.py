@@ -3,6 +3,7 @@
 from typing import cast
 
 from mimocode.errors import ContentFiltered, ContextOverflow, ProviderAuth, ProviderError
+from mimocode.redaction import Redaction
 from mimocode.wire import error as wire
 from mimocode.wire.error import AssistantError
 
@@ -29,8 +30,8 @@ def told(error: ProviderError) -> AssistantError:
             )
 
 
-def unknown(error: BaseException) -> AssistantError:
+def unknown(error: BaseException, redaction: Redaction) -> AssistantError:
     """A bug of ours: its kind and text, not its insides. Of a group, what the first of several tools stumbled over."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return wire.UnknownError(data=wire.MessageData(message=f"{type(error).__name__}: {error}"))
+    return wire.UnknownError(data=wire.MessageData(message=redaction.text(f"{type(error).__name__}: {error}")))
