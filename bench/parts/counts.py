@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,8 +41,12 @@ DELTAS = (5, 20)
 PAUSE_MS = 40.0
 BLOCKED, BEAT_S = 20, 0.25
 WATCHED_S = 2.0
-"""The server ticks once a second: whole seconds hold as many ticks each time."""
+IDLE = 5
+"""Seconds, each by itself: most of them hold one tick of the server's."""
 HELD = 25
+PARKED_MS = 50
+"""After which a turn that waits leaves the memory: soon, so that no figure is of some that have and some that stay."""
+LOOK_AGAIN_S, LOOKS = 0.2, 15
 STEPS = 5
 IMPORTED = "import time:"
 
@@ -61,6 +66,16 @@ class Counted:
             connection.connect(str(self.control))
             connection.sendall(what.encode() + b"\n")
             return json.loads(connection.makefile().readline())
+
+    def memory(self) -> Counts:
+        """What it holds once that does not change any more: some is let go of a while after."""
+        before, now = Counts(), self.ask("memory")
+        for _ in range(LOOKS):
+            if before.get("objects") == now["objects"]:
+                break
+            time.sleep(LOOK_AGAIN_S)
+            before, now = now, self.ask("memory")
+        return now
 
     async def during(self, work: Awaitable[object]) -> Counts:
         """What it did meanwhile."""
@@ -101,6 +116,7 @@ def _work(seen: Seen, subject: Subject, setting: Setting, long: str) -> None:
         asyncio.run(_turns(seen, counted))
         asyncio.run(_pages(seen, counted, _instructions))
         asyncio.run(_prompts(seen, counted, setting))
+        _idle(seen, counted)
         _deltas(seen, counted)
         _beats(seen, counted)
 
@@ -130,7 +146,8 @@ def _serving(subject: Subject, setting: Setting, name: str, long: str) -> Genera
     control = scratch / "control"
     program = (sys.executable, "-m", "bench.counted", name, str(control))
     project = setting.scratch / "project"
-    with ours(scratch, project, setting.model.config, program=program, env=_importing(subject)) as server:
+    environment = {**_importing(subject), "MIMOCODE_PARK_AFTER_MS": str(PARKED_MS)}
+    with ours(scratch, project, setting.model.config, program=program, env=environment) as server:
         counted = Counted(server, control, long)
         asyncio.run(_warm(counted))
         yield counted
@@ -254,9 +271,12 @@ def _deltas(seen: Seen, counted: Counted) -> None:
         seen.add("counts.delta_instructions", short - few * one)
 
 
+def _idle(seen: Seen, counted: Counted) -> None:
+    told = [asyncio.run(counted.during(asyncio.sleep(1)))["instructions"] for _ in range(IDLE)]
+    seen.add("counts.idle_instructions", *told)
+
+
 def _beats(seen: Seen, counted: Counted) -> None:
-    idle = [asyncio.run(counted.during(asyncio.sleep(WATCHED_S)))["instructions"] for _ in range(WATCHED)]
-    seen.add("counts.idle_instructions", min(idle) / WATCHED_S)  # the others saw the end of something before
     with child("clients.held", counted.server.url, str(counted.server.directory)) as load:
         load.ask("open", count=BLOCKED, beat_s=BEAT_S)
 
@@ -275,9 +295,9 @@ def _held(seen: Seen, counted: Counted) -> None:
     with child("clients.held", counted.server.url, str(counted.server.directory)) as load:
         load.ask("open", count=HELD, beat_s=10)  # warm-up
         for _ in range(TIMES):
-            before = counted.ask("memory")
+            before = counted.memory()
             load.ask("open", count=HELD, beat_s=10)
-            after = counted.ask("memory")
+            after = counted.memory()
             seen.add("counts.blocked_kib", (after["bytes"] - before["bytes"]) / HELD / 1024)
             seen.add("counts.blocked_objects", (after["objects"] - before["objects"]) / HELD)
 
