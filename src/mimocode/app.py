@@ -77,7 +77,9 @@ class Directories:
         self._places = places
         self._queries = queries
         self._redaction = redaction
-        self.snapshots = Stores(places.data / "snapshot", private=[places.data, places.state, places.cache])
+        self.snapshots = Stores(
+            places.data / "snapshot", private=[places.data, places.state, places.cache], redaction=redaction
+        )
         self._loaded: dict[str, _Loaded] = {}
         self._lock = anyio.Lock()
         self._outdated: list[Registry] = []

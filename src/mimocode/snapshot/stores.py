@@ -12,6 +12,7 @@ import anyio
 from anyio import to_thread
 
 from mimocode.errors import Unavailable
+from mimocode.redaction import Redaction
 from mimocode.wire.message import FileDiff
 
 from . import keeping
@@ -26,8 +27,9 @@ LOOK_EVERY_S: Final = 3_600
 class Snapshots:
     """Fulfils `turn.ports.Snapshots` for one worktree: what cannot be taken ends no turn, but is logged."""
 
-    def __init__(self, states: States) -> None:
+    def __init__(self, states: States, redaction: Redaction) -> None:
         self.states = states
+        self._redaction = redaction
         self._given_up = ""
 
     async def take(self) -> str | None:
@@ -49,8 +51,10 @@ class Snapshots:
             return []
 
     async def diff(self, before: str, after: str, files: Sequence[Path] = ()) -> list[FileDiff]:
+        """What a diff shows of this server's own keys is hidden: it is told to everybody, and stored."""
         try:
-            return await self.states.diff(before, after, files)
+            found = await self.states.diff(before, after, files)
+            return [one.but(patch=self._redaction.text(one.patch or "", sure=True)) for one in found]
         except Unavailable as error:
             _log.warning("changes not known", extra={"reason": str(error)})
             return []
@@ -59,8 +63,9 @@ class Snapshots:
 class Stores:
     """`folder` holds a store for each worktree. `private` are folders that are in no state."""
 
-    def __init__(self, folder: Path, *, private: Sequence[Path] = ()) -> None:
+    def __init__(self, folder: Path, *, private: Sequence[Path] = (), redaction: Redaction | None = None) -> None:
         self._folder = folder
+        self._redaction = redaction or Redaction()
         self._private = [*private, folder]
         self._known: dict[Path, Snapshots] = {}
 
@@ -70,7 +75,7 @@ class Stores:
         if known is None:
             name = hashlib.sha256(os.fsencode(worktree)).hexdigest()[:24]
             repository = Repository(self._folder / name, worktree, private=self._private)
-            known = self._known[worktree] = Snapshots(States(repository))
+            known = self._known[worktree] = Snapshots(States(repository), self._redaction)
         return known
 
     async def tend(self, is_idle: Callable[[], bool]) -> None:
