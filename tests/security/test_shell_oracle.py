@@ -92,15 +92,75 @@ def _of(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         ]
     )
     around = st.sampled_from(
-        ["( @ )", "{ @; }", "if @; then @; fi", "while @; do @; break; done", "for i in a b; do @; done", "for i in $(@); do c1; done",
-         "case a in a) @;; esac", "case $(@) in *) c1;; esac", "! @", "time @", "[[ -n $(@) ]] && c1", "f() { @; }; f", "function f { @; }; f",
-         "@ &", "coproc @", "(( 1 + $(@) ))", "a=($(@))", "a=$(@)", "export a=$(@)", "declare a=`@`", "local a=$(@)", "c1 <<< $(@)", "c1 << E\n$(@)\nE\n",
-         "c1 << 'E'\n$(@)\nE\n", "c1 <<-E\n`@`\n\tE\n", "c1 > >(@)", "c1 2>&1 | @", "c1 |& @", "eval '@'", "eval @", "c1 # @", "c1 \\\n@",
-         "select i in a; do @; done < /dev/null", "for ((i=0; i<1; i++)); do @; done", "until @; do break; done", "@ || @", "@ && @", "@; @", "@\n@", "@ | @",
-         "trap '@' EXIT", "command @", "builtin @", "exec @", ". <(echo '@')", "source /dev/stdin <<< '@'", "test $(@)", "[ -n `@` ]", "echo $(@)",
-         "read x <<< c2; $x", "x=c2; $x", "c1 {a,$(@)}", "printf -v y %s $(@)", "let a=$(@)", "a[$(@)]=1", "unset a[$(@)]", "alias c1=c2; c1", "c1() { c2; }; c1",
-         "if c1; then c1; elif @; then c1; else @; fi", "case c in (b|c) @ ;& d) @ ;; esac", "$(@)", "{ @\n} > f", "cd $(@)", "c1 $(( ${y:-0} ))", ": $(@)", "hash c2; @"]
-    )  # fmt: skip
+        [
+            "( @ )",
+            "{ @; }",
+            "if @; then @; fi",
+            "while @; do @; break; done",
+            "for i in a b; do @; done",
+            "for i in $(@); do c1; done",
+            "case a in a) @;; esac",
+            "case $(@) in *) c1;; esac",
+            "! @",
+            "time @",
+            "[[ -n $(@) ]] && c1",
+            "f() { @; }; f",
+            "function f { @; }; f",
+            "@ &",
+            "coproc @",
+            "(( 1 + $(@) ))",
+            "a=($(@))",
+            "a=$(@)",
+            "export a=$(@)",
+            "declare a=`@`",
+            "local a=$(@)",
+            "c1 <<< $(@)",
+            "c1 << E\n$(@)\nE\n",
+            "c1 << 'E'\n$(@)\nE\n",
+            "c1 <<-E\n`@`\n\tE\n",
+            "c1 > >(@)",
+            "c1 2>&1 | @",
+            "c1 |& @",
+            "eval '@'",
+            "eval @",
+            "c1 # @",
+            "c1 \\\n@",
+            "select i in a; do @; done < /dev/null",
+            "for ((i=0; i<1; i++)); do @; done",
+            "until @; do break; done",
+            "@ || @",
+            "@ && @",
+            "@; @",
+            "@\n@",
+            "@ | @",
+            "trap '@' EXIT",
+            "command @",
+            "builtin @",
+            "exec @",
+            ". <(echo '@')",
+            "source /dev/stdin <<< '@'",
+            "test $(@)",
+            "[ -n `@` ]",
+            "echo $(@)",
+            "read x <<< c2; $x",
+            "x=c2; $x",
+            "c1 {a,$(@)}",
+            "printf -v y %s $(@)",
+            "let a=$(@)",
+            "a[$(@)]=1",
+            "unset a[$(@)]",
+            "alias c1=c2; c1",
+            "c1() { c2; }; c1",
+            "if c1; then c1; elif @; then c1; else @; fi",
+            "case c in (b|c) @ ;& d) @ ;; esac",
+            "$(@)",
+            "{ @\n} > f",
+            "cd $(@)",
+            "c1 $(( ${y:-0} ))",
+            ": $(@)",
+            "hash c2; @",
+        ]
+    )
 
     def fill(shape: str, one: str, other: str) -> str:
         return shape.replace("@", one, 1).replace("@", other)
@@ -109,14 +169,71 @@ def _of(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(fill, around, inner, inner) | words
 
 
-commands = st.recursive(
-    st.builds(lambda name, words: " ".join([name, *words]), names, st.lists(plain, max_size=2)), _of, max_leaves=4
-)
+def _command(name: str, words: list[str]) -> str:
+    return " ".join([name, *words])
+
+
+commands = st.recursive(st.builds(_command, names, st.lists(plain, max_size=2)), _of, max_leaves=4)
 scrambled = st.lists(
-    st.sampled_from(["c1", "c2", "c1 ", " ", "\n", ";", "&", "&&", "|", "||", "(", ")", "{", "}", "$(", "`", "'", '"', "$", "\\", "#", "<<E", "E\n", "<", "<(",
-                     "=", "x=", "((", "))", "[[", "]]", "[", "]", "!", "if ", "then ", "fi", "do ", "done", "for i in ", "case ", "in ", "esac", ";;", "${", ":-", "-", "*", "\r", "\t", "\x0b", "é"]),
-    min_size=1, max_size=14,
-).map("".join)  # fmt: skip
+    st.sampled_from(
+        [
+            "c1",
+            "c2",
+            "c1 ",
+            " ",
+            "\n",
+            ";",
+            "&",
+            "&&",
+            "|",
+            "||",
+            "(",
+            ")",
+            "{",
+            "}",
+            "$(",
+            "`",
+            "'",
+            '"',
+            "$",
+            "\\",
+            "#",
+            "<<E",
+            "E\n",
+            "<",
+            "<(",
+            "=",
+            "x=",
+            "((",
+            "))",
+            "[[",
+            "]]",
+            "[",
+            "]",
+            "!",
+            "if ",
+            "then ",
+            "fi",
+            "do ",
+            "done",
+            "for i in ",
+            "case ",
+            "in ",
+            "esac",
+            ";;",
+            "${",
+            ":-",
+            "-",
+            "*",
+            "\r",
+            "\t",
+            "\x0b",
+            "é",
+        ]
+    ),
+    min_size=1,
+    max_size=14,
+).map("".join)
 
 
 @settings(
