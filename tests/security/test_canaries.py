@@ -133,7 +133,7 @@ class Heard:
 
 
 async def test_no_key_comes_out_anywhere_in_any_encoding(server: Server, tmp_path: Path) -> None:
-    heard = Heard()
+    heard, worked = Heard(), ""
     directory = str(server.directory)
     async with server.client(timeout_s=60) as client:
         async with anyio.create_task_group() as listening:
