@@ -204,9 +204,12 @@ anyio.run(partial(Place({at.kind!r}, Path({str(at.root)!r})).run, {command!r}, p
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        while "begun" not in server.stdout.readline():
-            continue
+        assert any("begun" in line for line in iter(server.stdout.readline, ""))
+        started = psutil.Process(server.pid).children(recursive=True)
 
         server.kill()
+        _, alive = psutil.wait_procs(started, timeout=BOUND_S)
 
-    gone(number)
+    assert alive == []
+    assert sleeping(number) == []
+    assert [*Path("/sys/fs/cgroup").rglob(f"mimocode-{server.pid}-*")] == []

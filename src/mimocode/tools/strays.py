@@ -25,19 +25,24 @@ for list in "$@"; do
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         kill -s KILL $(cat "$list") || break
     done
-    rmdir "${{list%/*}}"
 done
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     found=$(grep -lsxzF -- "{VARIABLE}=$mark" /proc/[0-9]*/environ)
-    test -n "$found" || exit
+    test -n "$found" || break
     for file in $found; do
         pid=${{file#/proc/}}
         kill -s KILL "${{pid%/environ}}"
     done
 done
+for list in "$@"; do
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        rmdir "${{list%/*}}" && break
+        sleep 0.1
+    done
+done
 """
 """A shell script that waits for a line; without one, it kills the group $0 and every process with the mark $1, and
-first those that the files after them list (of a control group).
+first those that the files after them list (of a control group, which it removes: what dies is in it for a moment).
 """
 
 
