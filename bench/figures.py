@@ -20,6 +20,8 @@ class Row:
     """What the limit's figure is of, where that is not said by the title."""
     chance: float = 0.05
     """The share by which it differs though nothing was changed."""
+    floor: float = 0
+    """The guard takes less than this for this: it is too little to be compared."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ ROWS: dict[str, list[Row]] = {
         Row("counts.delta_instructions", "a delta: Python instructions", "", chance=0.5),
         Row("counts.delta_reader_instructions", "… Python instructions for each reader more", "", chance=0.5),
         Row("counts.beat_instructions", "a beat of a blocked answer: Python instructions", "", chance=0.5),
-        Row("counts.idle_instructions", "a second in which nothing happens: Python instructions", "", chance=0.5),
+        Row(
+            "counts.idle_instructions", "a second in which nothing happens: Python instructions", "",
+            chance=0.5, floor=5_000,
+        ),
         Row("counts.blocked_kib", "a blocked turn more: allocated", "KiB"),
         Row("counts.blocked_objects", "… objects that the collector knows", ""),
         Row("counts.sessions_instructions", "a page of 1,000 sessions: Python instructions", ""),

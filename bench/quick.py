@@ -103,20 +103,20 @@ def judged(seen: Seen, reference: Figures) -> Verdict:
         now = statistics.median(samples)
         between = f"{_short(min(samples))} – {_short(max(samples))}" if min(samples) != max(samples) else ""
         verdict.table.append(f"{_titled(row, title):68} {_short(now):>12} {between:>19} {_short(then):>10}")
-        _judge(verdict, f"{row.key} ({_titled(row, title)})", now, then)
+        _judge(verdict, f"{row.key} ({_titled(row, title)})", now, then, row.floor)
     return verdict
 
 
-def _judge(verdict: Verdict, figure: str, now: float, then: float | None) -> None:
+def _judge(verdict: Verdict, figure: str, now: float, then: float | None, floor: float) -> None:
     if then is None:
         verdict.failures.append(f"FAILED {figure}: there is no reference for it. Write one: {UPDATE}")
-    elif now > MOST * then:
+    elif now > MOST * max(then, floor):
         verdict.failures.append(
             f"FAILED {figure}: {_short(now)} now, {_short(then)} in bench/quick.json"
             + (f", {now / then:.1f} times as much" if then else "")
             + f"; more than {MOST:g} times fails. If it has to be so, say why in the commit and run {UPDATE}"
         )
-    elif now < then / MOST:
+    elif max(now, floor) < then / MOST:
         verdict.told.append(
             f"Better: {figure}: {_short(now)} now, {_short(then)} in bench/quick.json. "
             f"Keep it so, by a reference that is as tight: {UPDATE}"

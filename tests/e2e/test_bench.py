@@ -104,6 +104,13 @@ def test_twice_as_much_is_the_most(then: float | None, now: float, *, failed: bo
     assert bool(verdict.failures) is failed
 
 
+@pytest.mark.parametrize(("now", "failed"), [(9_000, False), (11_000, True)])
+def test_what_is_too_little_to_be_compared_is_let_pass(now: float, *, failed: bool) -> None:
+    verdict = quick.judged(Seen({"counts.idle_instructions": [now]}), {"counts.idle_instructions": 1_000})
+
+    assert bool(verdict.failures) is failed
+
+
 def test_another_version_of_python_is_shown_and_not_judged() -> None:
     lines, failed = quick.concluded(Seen({"counts.turn_reads": [9]}), {"3.0": {}, "3.8": {"counts.turn_reads": 1}})
 
