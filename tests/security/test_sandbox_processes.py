@@ -95,6 +95,24 @@ async def test_a_fork_bomb_is_bounded_and_gone_afterwards(at: Place) -> None:
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(bomb) in " ".join(one.info["cmdline"] or [])]
 
 
+def test_groups_that_dead_servers_left_are_removed_and_those_of_others_stay() -> None:
+    place = next((path for kind, path in group.parents().items() if kind == "pids"), None)
+    if place is None:
+        pytest.skip("no control group can be made on this machine")
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    left, used = place / f"mimocode-{dead.pid}-left", place / f"mimocode-{os.getpid()}-used"
+    left.mkdir()
+    used.mkdir()
+    try:
+        group.parents.cache_clear()
+        group.parents()
+
+        assert (left.exists(), used.exists()) == (False, True)
+    finally:
+        used.rmdir()
+
+
 async def test_memory_is_bounded(at: Place) -> None:
     small = at.under(Policy(mode="on", limits=Limits(memory=100 * 1024**2)))
 

@@ -65,7 +65,7 @@ class Group:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def remove(self) -> None:
-        """One with processes in it stays."""
+        """One with processes in it stays, until the next server sweeps."""
         for folder in self.folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -75,13 +75,13 @@ def made(limits: Limits) -> Group | None:
     """A new one with these limits; None where we may not, or nothing is limited."""
     name = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     wanted = {"pids": limits.processes, "memory": limits.memory}
-    group = Group(tuple(dict.fromkeys(parent / name for kind, parent in _parents().items() if wanted[kind])))
+    group = Group(tuple(dict.fromkeys(parent / name for kind, parent in parents().items() if wanted[kind])))
     if not group.folders:
         return None
     try:
         for folder in group.folders:
             folder.mkdir()
-        for kind, parent in _parents().items():
+        for kind, parent in parents().items():
             amount, file = wanted[kind], _file(kind, parent / name)
             if amount and file is not None:
                 file.write_text(str(amount))
@@ -96,7 +96,7 @@ def made(limits: Limits) -> Group | None:
 
 def limited() -> frozenset[str]:
     """What can be limited so: of ``pids`` and ``memory``. Blocking."""
-    return frozenset(_parents())
+    return frozenset(parents())
 
 
 def _file(kind: str, folder: Path) -> Path | None:
@@ -104,13 +104,22 @@ def _file(kind: str, folder: Path) -> Path | None:
 
 
 @cache
-def _parents() -> dict[str, Path]:
-    """Under which folder a group for each kind can be made: tried, not assumed."""
+def parents() -> dict[str, Path]:
+    """Under which folder a group for each kind can be made: tried, not assumed. What was left there is removed."""
     found: dict[str, Path] = {}
     for kind, place in _places():
         if kind not in found and place.is_dir() and _tried(place, kind):
             found[kind] = place
+            _sweep(place)
     return found
+
+
+def _sweep(place: Path) -> None:
+    """Removes what servers left that are gone: killed, they leave a group whose last process died too slowly."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        if not Path("/proc", folder.name.removeprefix(_PREFIX).partition("-")[0]).exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _places() -> Iterator[tuple[str, Path]]:
