@@ -228,7 +228,8 @@ def test_a_permission_given_for_good_is_not_asked_for_again(ui: Terminal, server
     ui.until(HELLO, gone=["Confirm"])
     submit(ui, call("bash", command="touch again.txt; echo once-more", description="Touch"))
 
-    shown = ui.until("Tool said: once-more")
+    ui.until("Tool said: <data-")  # the scripted model repeats what it was told, with its marks
+    shown = ui.until("once-more")
     assert "Permission required" not in shown
     assert (server.directory / "again.txt").exists()
 
