@@ -39,3 +39,17 @@ def test_only_the_edges_of_turns_and_of_requests_catch_everything() -> None:
     ]
 
     assert sorted(catchers) == ["server/faults.py", "session/lanes.py"]
+
+
+def test_every_attack_is_shown_by_tests_that_there_are() -> None:
+    page = (ROOT / "tests" / "security" / "ATTACKS.md").read_text()
+    named = re.findall(r"`(test_\w+)\.(test_\w+)`", page)
+
+    missing = [
+        f"{module}.{test}"
+        for module, test in named
+        if f"def {test}(" not in (ROOT / "tests" / "security" / f"{module}.py").read_text()
+    ]
+
+    assert len(named) > 30
+    assert missing == []

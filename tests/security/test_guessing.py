@@ -1,14 +1,18 @@
 """What somebody who guesses passwords meets. The clock is the test's."""
 
+import hmac
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
+import pytest
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.types import Receive, Scope, Send
+from mimocode.server import auth, tokens
 from mimocode.server.attempts import FIRST_DELAY_S, FORGOTTEN_S, LONGEST_DELAY_S, MOST_WAITING, Attempts
 from mimocode.server.guard import Guard
 from mimocode.server.tokens import Tokens
@@ -135,3 +139,30 @@ async def test_when_the_guesses_are_answered_the_password_is_judged_again() -> N
             clock.let_go.set()
 
         assert (await tried(client, PASSWORD)).text == "inside"
+
+
+@pytest.mark.parametrize(
+    "guess", ["", "x", PASSWORD[0] + "x", PASSWORD[:-1] + "X", PASSWORD + "x", "x" * 1000, "mimo_x", "mimo_{near}"]
+)
+def test_however_near_a_guess_is_it_is_compared_with_all_there_is_and_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guess: str
+) -> None:
+    kept = Tokens(tmp_path / "tokens.json")
+    secrets = [kept.create(name, "full") for name in ("one", "two", "three")]
+    guess = guess.replace("mimo_{near}", secrets[0][:-1] + ("x" if secrets[0][-1] != "x" else "y"))
+    keys = auth.Keys(PASSWORD, kept)
+    lengths: list[int] = []
+
+    def compare(given: Any, right: Any) -> bool:
+        lengths.append(len(given))
+        return hmac.compare_digest(given, right)
+
+    monkeypatch.setattr(auth, "compare_digest", compare)
+    monkeypatch.setattr(tokens, "compare_digest", compare)
+    caller = keys.caller([guess], "here")
+    known = keys.caller([secrets[0]], "here")
+
+    digests = [64, 64, 64]
+    assert caller is None
+    assert known is not None
+    assert lengths == [len(guess), *(digests if guess.startswith("mimo_") else []), len(secrets[0]), *digests]
