@@ -116,6 +116,15 @@ ORDER = [
     Behaviour("order.abort", "an aborted turn: session.error, idle, the text's end", "tui-abort", ours=ERROR_FIRST),
 ]
 
+REPLAY = [
+    Behaviour(
+        "replay",
+        "the requests of each recording are answered, and its events told, in the recorded shape and order",
+        "all of them",
+        ours="except where departures.py says so, with the reason",
+    ),
+]
+
 ASKS = [
     Behaviour("question.ask", "a question is listed by GET /question as question.asked tells it"),
     Behaviour("question.reply", "reply answers true, tells question.replied, and the model reads the answers"),
@@ -340,6 +349,7 @@ BEHAVIOURS = [
     *SESSIONS,
     *TURNS,
     *ORDER,
+    *REPLAY,
     *ASKS,
     *STREAMS,
     *ERRORS,

@@ -21,6 +21,9 @@ def obey(request: Received) -> Step:
         return Step((Say(TITLE),))
     if request.purpose == "summary":
         return Step((Say("Summary of what was said."),))
+    role, text = request.history.turns[-1]
+    if role == "user" and _DIRECTIVE.search(text):
+        return step_for(text, 0, "")  # also where a dismissed question left a tool's result before it
     return step_for(request.history.prompt, request.history.rounds_since_prompt, request.history.result)
 
 

@@ -39,15 +39,18 @@ def recorded_requests(name: str, suffix: str) -> list[dict[str, Any]]:
 
 
 def turns(events: Iterable[Event]) -> list[list[Event]]:
-    """The events of each turn: from its user message to the next one's, or to the end of the stream."""
+    """The events of each turn: from its user message to the next one's, or to the end of the stream.
+
+    What is told again of an earlier user message is left out: it belongs to none of them.
+    """
     found: list[list[Event]] = []
-    asked: set[str] = set()
+    asked: list[str] = []
     for event in events:
-        asks = event["type"] == "message.updated" and event["properties"]["info"]["role"] == "user"
-        if asks and event["properties"]["info"]["id"] not in asked:
-            asked.add(event["properties"]["info"]["id"])
+        info = event["properties"]["info"] if event["type"] == "message.updated" else {"role": ""}
+        if info["role"] == "user" and info["id"] not in asked:
+            asked.append(info["id"])
             found.append([])
-        if found:
+        if found and (info["role"] != "user" or info["id"] == asked[-1]):
             found[-1].append(event)
     return found
 
@@ -67,6 +70,30 @@ def in_order(events: Iterable[Event]) -> list[str]:
     """
     names = _text_ends_moved(_without_runs(kind for kind in kinds(events) if kind not in ASIDE))
     return _without_runs(_asks_moved(names))
+
+
+def expected_order(turn: Iterable[Event], *, with_peer: bool) -> list[str]:
+    """The kinds of a recorded turn in the order in which a server is to tell them.
+
+    That is up to a failed message's error: opencode says idle again after it, once or twice.
+    """
+    names = in_order(turn)
+    if "assistant error completed" in names:
+        names = names[: names.index("assistant error completed") + 1]
+    return names if with_peer else as_ours(names)
+
+
+def as_ours(names: Sequence[str]) -> list[str]:
+    """A recorded order with what `behaviours` says we do otherwise."""
+    kept: list[str] = []
+    for name in names:
+        if name == "status busy" and kept[-1] == "assistant finished completed":
+            continue
+        kept.append(name.replace("tool invalid completed", "tool question error"))
+    kept = [name for name in kept if name != "tool invalid running"]
+    if kept[-1] == "assistant error completed" and "session.error" in kept:
+        kept.insert(kept.index("session.error"), kept.pop())
+    return kept
 
 
 def _kind(event: Event, seen: set[str]) -> str:

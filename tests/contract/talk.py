@@ -35,6 +35,11 @@ class Heard:
                 self.events.append(event)
             self._news.notify_all()
 
+    async def look_again(self) -> None:
+        """Has those who wait look again: something else happened."""
+        async with self._news:
+            self._news.notify_all()
+
     async def until(self, enough: Callable[[list[Event]], Any]) -> list[Event]:
         """Waits until `enough` says so of the events, and returns them."""
         with anyio.fail_after(WAIT_S):
@@ -113,19 +118,21 @@ class Talk:
         return await self.call("POST", f"/session/{session_id}/message", body=worded(text, **fields))
 
     @asynccontextmanager
-    async def hearing(self, path: str = "/event", headers: Mapping[str, str] | None = None) -> AsyncGenerator[Heard]:
+    async def hearing(
+        self, path: str = "/event", headers: Mapping[str, str] | None = None, directory: str | None = None
+    ) -> AsyncGenerator[Heard]:
         """Listens to a stream of events while the block runs; each event is as documented."""
         heard = Heard()
         async with anyio.create_task_group() as group:
-            group.start_soon(self._listen, path, headers or {}, heard)
+            group.start_soon(self._listen, path, headers or {}, directory or str(self.directory), heard)
             await heard.until(lambda events: events)
             yield heard
             group.cancel_scope.cancel()
         faults = [f"{event}: {fault}" for event in heard.events for fault in event_faults(event)]
         assert faults == []
 
-    async def _listen(self, path: str, headers: Mapping[str, str], heard: Heard) -> None:
-        params = {"directory": str(self.directory)}
+    async def _listen(self, path: str, headers: Mapping[str, str], directory: str, heard: Heard) -> None:
+        params = {"directory": directory}
         async with self.client.stream("GET", path, params=params, headers=dict(headers), timeout=None) as response:
             assert response.status_code == 200
             async for line in response.aiter_lines():

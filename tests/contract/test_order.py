@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.contract.behaviours import proves
-from tests.contract.recordings import Event, in_order, kinds, recorded_events, recorded_requests, turns
+from tests.contract.recordings import Event, expected_order, in_order, kinds, recorded_events, recorded_requests, turns
 from tests.contract.talk import Talk, worded
 
 RECORDED_AT = "/home/dev/proj"
@@ -21,24 +21,7 @@ def recorded_prompt(name: str, talk: Talk, number: int = 0) -> dict[str, Any]:
 
 def recorded_order(name: str, talk: Talk, number: int = 0) -> list[str]:
     """The recorded kinds in order, as this server is to tell them: up to a failed message's error, or to the end."""
-    names = in_order(turns(recorded_events(name))[number])
-    if "assistant error completed" in names:
-        # opencode says idle again after it, once or twice.
-        names = names[: names.index("assistant error completed") + 1]
-    return names if talk.with_peer else as_ours(names)
-
-
-def as_ours(names: Sequence[str]) -> list[str]:
-    """The recorded order with what `behaviours` says we do otherwise."""
-    kept: list[str] = []
-    for name in names:
-        if name == "status busy" and kept[-1] == "assistant finished completed":
-            continue
-        kept.append(name.replace("tool invalid completed", "tool question error"))
-    kept = [name for name in kept if name != "tool invalid running"]
-    if kept[-1] == "assistant error completed":
-        kept.insert(kept.index("session.error"), kept.pop())
-    return kept
+    return expected_order(turns(recorded_events(name))[number], with_peer=talk.with_peer)
 
 
 async def replay(talk: Talk, name: str, number: int = 0, rules: Sequence[dict[str, str]] = RUN_RULES) -> list[Event]:
