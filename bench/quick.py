@@ -37,8 +37,11 @@ def main() -> None:
     if options.update and options.only:
         parser.error("--update writes all figures: leave out --only")
     signal.signal(signal.SIGTERM, end)
+    try:
+        stored = read(options.reference)
+    except json.JSONDecodeError as error:
+        sys.exit(f"{options.reference} is not JSON ({error}). After a merge: take either side of it, then {UPDATE}")
     seen = _counted(options.only or counts.SHARES)
-    stored = read(options.reference)
     if options.update:
         stored = updated(stored, seen)
         options.reference.write_text(json.dumps(stored, indent=2) + "\n")

@@ -123,6 +123,17 @@ def test_without_any_reference_the_guard_fails() -> None:
     assert quick.concluded(Seen({"counts.turn_reads": [9]}), {})[1]
 
 
+def test_a_reference_that_was_merged_badly_is_told_before_anything_is_counted(tmp_path: Path) -> None:
+    reference = tmp_path / "quick.json"
+    reference.write_text("<<<<<<< HEAD\n{}\n")
+
+    finished = run("bench.quick", "--reference", str(reference))
+
+    assert finished.returncode == 1
+    assert f"{reference} is not JSON" in finished.stderr
+    assert "take either side" in finished.stderr
+
+
 def test_an_update_leaves_other_versions_alone() -> None:
     stored = {"3.0": {"counts.turn_reads": 1}, quick.VERSION: {"counts.gone": 1}}
 
