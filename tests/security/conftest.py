@@ -13,7 +13,7 @@ from support.confined import KINDS, Place, place
 
 @pytest.fixture(params=KINDS)
 def at(request: pytest.FixtureRequest) -> Generator[Place]:
-    """A place for each kind of sandbox. Not in /tmp or /var/tmp, of which a command sees nothing, wherever this tree lies."""
+    """A place for each kind of sandbox. Not in /tmp or /var/tmp, of which a command sees nothing."""
     CACHE.mkdir(exist_ok=True)
     outside = Path.home() if any(CACHE.is_relative_to(one) for one in TEMPORARY) else CACHE
     with tempfile.TemporaryDirectory(prefix="sandbox-", dir=outside) as root:
