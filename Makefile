@@ -39,7 +39,8 @@ test: setup
 
 # With PEER=1 the same behaviours are asked of the real opencode too.
 contract: setup
-	MIMOCODE_CONTRACT_PEER=$(PEER) $(BIN)/python -m pytest tests/contract tests/e2e/test_real_clients.py
+	MIMOCODE_CONTRACT_PEER=$(PEER) $(BIN)/python -m pytest tests/contract tests/e2e/test_real_clients.py \
+		tests/e2e/test_terminal_ui.py tests/e2e/test_terminal_ui_sessions.py
 
 # kill -9, N times, and what became of every turn. The seed of a failure is printed; N=1 SEED=… kills there again.
 # REPORT=bench/KILLS.md writes it down, MINUTES=… bounds it; COMMITS=1 dies at every transaction instead.

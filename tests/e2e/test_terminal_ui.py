@@ -12,7 +12,7 @@ import pytest
 from support.model_server import ModelServer
 from support.programs import Server
 from support.terminal import WITHIN_S, Terminal
-from support.terminal_ui import CODE, COLOUR, HELLO, READY, SIZES, asking, call, command, submit, taken
+from support.terminal_ui import CODE, COLOUR, HELLO, READY, SIZES, Shown, asking, call, command, submit, taken
 
 pytestmark = pytest.mark.peer
 
@@ -192,17 +192,24 @@ def test_a_file_is_found_and_attached(ui: Terminal) -> None:
     ui.until("File  calc.py", HELLO)
 
 
-def test_an_image_is_pasted_and_the_model_sees_it(ui: Terminal, server: Server, model: ModelServer) -> None:
-    picture = server.directory / "dot.png"
+@pytest.mark.parametrize("pasted", ["image", "path"])
+def test_an_image_is_pasted_and_the_model_sees_it(
+    ui: Terminal, shown: Shown, server: Server, model: ModelServer, pasted: str
+) -> None:
+    picture = server.directory / "dot.png" if pasted == "path" else shown.clipboard
     picture.write_bytes(DOT)
     ui.type("look at ")
-    ui.paste(str(picture))
+    ui.until("look at")
+    if pasted == "path":
+        ui.paste(str(picture))
+    else:
+        ui.keys("C-v")
     ui.until("look at [Image 1]")
     ui.type(" end.")
     ui.until("end.")
     ui.keys("Enter")
 
-    ui.until("File  dot.png", HELLO)
+    ui.until("File  dot.png" if pasted == "path" else "File  clipboard", HELLO)
     data = f"data:image/png;base64,{base64.b64encode(DOT).decode()}"
     assert data in json.dumps(model.turns[-1].body["messages"])
 

@@ -49,14 +49,25 @@ def project(scratch: Path) -> Path:
     return directory
 
 
+def clipboard(scratch: Path) -> Path:
+    """Where the image lies that can be pasted into a UI of that `scratch`."""
+    return scratch / "clipboard.png"
+
+
 def attached(server: Server, scratch: Path, *words: str) -> AbstractContextManager[Terminal]:
-    """The UI in a terminal, with a home of its own."""
+    """The UI in a terminal, with a home of its own, and what is in `clipboard(scratch)` in the clipboard."""
     scratch.mkdir(exist_ok=True)
+    environment = offline_environment(scratch / "home")
+    programs = scratch / "bin"
+    programs.mkdir()
+    reader = programs / "wl-paste"  # asked by the UI for an image, where Wayland is
+    reader.write_text(f"#!/bin/sh\nexec cat '{clipboard(scratch)}'\n")
+    reader.chmod(0o755)
     return terminal(
         [pinned().opencode, "attach", server.url, "--dir", str(server.directory), *words],
         scratch=scratch,
         cwd=scratch,
-        env=offline_environment(scratch / "home"),
+        env={**environment, "PATH": f"{programs}{os.pathsep}{environment['PATH']}", "WAYLAND_DISPLAY": "wayland-0"},
     )
 
 
@@ -104,6 +115,11 @@ class Shown:
             command(self.ui, "new")
             self.ui.until(READY)
         return self.ui
+
+    @property
+    def clipboard(self) -> Path:
+        """What is written here can be pasted into it."""
+        return clipboard(self.scratch / str(self.started))
 
     def leave(self) -> None:
         self.ui = None
