@@ -166,3 +166,15 @@ def test_however_near_a_guess_is_it_is_compared_with_all_there_is_and_in_constan
     assert caller is None
     assert known is not None
     assert lengths == [len(guess), *(digests if guess.startswith("mimo_") else []), len(secrets[0]), *digests]
+
+
+async def test_a_wrong_attempt_is_noted_with_its_address_and_without_what_was_tried(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with guarded(Clock()) as client:
+        for guess in ("one guess", "another guess"):
+            await client.get("/session?a=b", headers={"authorization": f"Bearer {guess}"})
+
+    noted = [(one.getMessage(), vars(one)["from"], vars(one)["path"], vars(one)["attempts"]) for one in caplog.records]
+    assert noted == [("somebody was not let in", "127.0.0.1", "/session", number) for number in (1, 2)]
+    assert "guess" not in " ".join(str(vars(one)) for one in caplog.records).replace("test_guessing", "")

@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from support.doors import PASSWORD, door
 from support.programs import BIN, ROOT
 
@@ -21,9 +23,12 @@ CONFIG = """
 expected-statuses = ["2xx", "3xx", "4xx", "501", "503"]
 """
 """501 is for operations that the reference server has and this one has not."""
-WITHIN_S = 110
+WITHIN_S = 240
+"""In one thread: in two, `ast.parse` of some releases of Python 3.11 may fail in schemathesis."""
 
 
+@pytest.mark.timeout(WITHIN_S + 60)
+@pytest.mark.slow
 def test_every_operation_answers_as_documented_whatever_is_sent(tmp_path: Path) -> None:
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     with door(tmp_path, "--port", "0") as server:
@@ -33,8 +38,8 @@ def test_every_operation_answers_as_documented_whatever_is_sent(tmp_path: Path) 
             *(BIN / "schemathesis", "run", f"{server.url}/doc", "--url", server.url),
             *("--header", f"authorization: Bearer {PASSWORD}"),
             *(word for path in ENDLESS for word in ("--exclude-path", path)),
-            *("--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--max-examples", "3", "--seed", "1"),
-            *("--continue-on-failure", "--no-shrink", "--warnings", "off", "--request-timeout", "30", "--workers", "2"),
+            *("--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing", "--max-examples", "2", "--seed", "1"),
+            *("--continue-on-failure", "--no-shrink", "--warnings", "off", "--request-timeout", "30"),
             *("--generation-database", "none", "--no-color"),
         ]
         ended = subprocess.run(
