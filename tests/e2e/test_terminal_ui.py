@@ -112,7 +112,7 @@ def test_a_question_is_dismissed(ui: Terminal) -> None:
     ui.until("Which colour?", "esc dismiss")
     ui.keys("Escape")
 
-    ui.until("Asked 1 question", gone=["esc dismiss"])
+    ui.until("Asked 1 question", "▣  Build · Scripted", gone=["esc dismiss", "esc interrupt"])
     submit(ui, "go on")
     ui.until(HELLO)
 
@@ -235,7 +235,7 @@ def test_a_permission_given_for_good_is_not_asked_for_again(ui: Terminal, server
     ui.until(HELLO, gone=["Confirm"])
     submit(ui, call("bash", command="touch again.txt; echo once-more", description="Touch"))
 
-    shown = ui.until("    once-more")  # what the model repeats: on a line of its own, between the marks of the result
+    shown = ui.until("┃  once-more", gone=["esc interrupt"])
     assert "Permission required" not in shown
     assert (server.directory / "again.txt").exists()
 
