@@ -62,7 +62,6 @@ SURROUNDINGS = [
 PEER = [
     Departure("order: *", "what ends a turn and what begins the next come in either order: see test_order.py"),
     Departure("assistant * completed: not told here", "told after it said idle, when the client was gone"),
-    Departure("tui.toast.show: not told here", "told after the client was gone"),
     Departure("GET /api/agent .data[]*", LAB),
     Departure("GET /api/fs/find .data[file]*", "its index of files is not there yet"),
     Departure("GET /api/integration *", LAB),

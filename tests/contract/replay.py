@@ -70,6 +70,7 @@ class Replay:
                     if waiting.cancelled_caught:
                         raise TimeoutError(f"{self.name}: this server did not come as far as {json.dumps(line):.400}")
             await self.heard.until(lambda _: all(_rests(self._of(one, self._ours())) for one in self._ran()))
+            await self._all_heard(self._now(where))
         return sorted({*self._of_answers(), *self._of_events(), *self._of_order()})
 
     # ── before ───────────────────────────────────────────────────────────────────────────────────────────
@@ -122,6 +123,11 @@ class Replay:
             self.answers[line["n"]] = answer
             self._news.notify_all()
         await self.heard.look_again()
+
+    async def _all_heard(self, directory: str) -> None:
+        """Waits for what was told so far: a stream tells in order, so what is told now comes last."""
+        made = await self.talk.client.post("/session", params={"directory": directory}, json={})
+        await self.heard.until(lambda events: any(_session(event) == made.json()["id"] for event in events))
 
     def _body(self, line: Line) -> Any:
         if line["body"] is None:
