@@ -62,11 +62,7 @@ SURROUNDINGS = [
 PEER = [
     Departure("order: *", "what ends a turn and what begins the next come in either order: see test_order.py"),
     Departure("assistant * completed: not told here", "told after it said idle, when the client was gone"),
-    Departure("GET /api/agent .data[]*", LAB),
-    Departure("GET /api/fs/find .data[file]*", "its index of files is not there yet"),
-    Departure("GET /api/integration *", LAB),
-    Departure("GET /api/model *", LAB),
-    Departure("GET /api/provider *", LAB),
+    Departure("GET /api/* .data[*", "its catalogues and its index fill a while after a directory is first asked about"),
     Departure("GET /global/config *", LAB),
     Departure("GET /session/{sessionID}/message [user].info.summary.diffs[]: not here", EARLIER),
     Departure("user .info.summary.diffs[]: not here", EARLIER),
