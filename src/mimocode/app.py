@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,15 @@ import anyio
 import anyio.to_thread
 
 from mimocode import ids
+from mimocode.audit.file import AuditFile
+from mimocode.audit.writer import Audit
 from mimocode.bus.local import Bus, Published, Subscription
 from mimocode.config import instructions, project, secrets, settings
 from mimocode.config.instructions import Gathered
+from mimocode.config.keys import ServerAudit
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
-from mimocode.errors import MimoError
+from mimocode.errors import MimoError, Unavailable
 from mimocode.human.asks import Asks
 from mimocode.human.permission import Permissions
 from mimocode.llm.registry import Registry
@@ -199,6 +202,7 @@ class App:
     env: Mapping[str, str]
     places: Settings
     redaction: Redaction
+    audit: Audit
     directories: Directories
     sessions: Sessions
     runner: Runner
@@ -242,6 +246,18 @@ class App:
         return beat.wrapped if wrapped else beat.plain
 
 
+def _audit(places: Settings, wanted: ServerAudit) -> Audit:
+    return Audit(AuditFile(places.audit_file, largest_bytes=wanted.maxBytes), wanted.mode)
+
+
+async def _resuming(audit: Audit, session_id: str, turns: Sequence[str]) -> None:
+    """Records turns that the server continues by itself. They were recorded when they were asked for: what cannot be
+    recorded again is no reason to leave them.
+    """
+    with suppress(Unavailable):
+        await audit.record({"action": "resume", "by": {"kind": "server"}, "session": session_id, "turns": list(turns)})
+
+
 @asynccontextmanager
 async def open_app(
     env: Mapping[str, str],
@@ -250,6 +266,7 @@ async def open_app(
     resume: bool = True,
     clock: Clock | None = None,
     redaction: Redaction | None = None,
+    audit: ServerAudit | None = None,
 ) -> AsyncGenerator[App]:
     """The whole system on one SQLite file. With `resume` the turns an earlier process left go on at once.
 
@@ -262,7 +279,10 @@ async def open_app(
     await anyio.to_thread.run_sync(migrations.upgrade, places.database)
     await anyio.to_thread.run_sync(Spill(places.spill).sweep)
     await anyio.to_thread.run_sync(sweep, places.scratch)
-    async with SqliteFile(places.database, crash=crash.point(env)) as file:
+    async with (
+        SqliteFile(places.database, crash=crash.point(env)) as file,
+        _audit(places, audit or ServerAudit()) as recording,
+    ):
         bus, queries = Bus(file.opened_at), Queries(file)
         journal = Journal(file, bus)
         directories = Directories(env, places, queries, redaction)
@@ -294,6 +314,7 @@ async def open_app(
             lanes=lanes,
             reverting=reverting,
             when_busy=places.when_busy,
+            resuming=partial(_resuming, recording),
         )
         try:
             beside = [Mending(file, runner).watch] if resume else []
@@ -305,6 +326,7 @@ async def open_app(
                     env=env,
                     places=places,
                     redaction=redaction,
+                    audit=recording,
                     directories=directories,
                     sessions=sessions,
                     runner=runner,

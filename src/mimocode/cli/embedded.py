@@ -4,12 +4,16 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import TextIO
 
 import anyio
+import anyio.to_thread
 
 from mimocode.app import App, open_app
 from mimocode.config import secrets
+from mimocode.config.load import load
 from mimocode.config.settings import Settings
 from mimocode.redaction import Redaction
 from mimocode.server import auth, log
@@ -56,7 +60,8 @@ async def embedded_server(places: Settings, logs: TextIO) -> AsyncGenerator[Embe
     password = auth.password(places)
     redaction = Redaction(password, *secrets.of_environment(os.environ))
     log.configure(os.environ, level=level, stream=logs, redaction=redaction)
-    async with open_app(os.environ, places=places, resume=False, redaction=redaction) as app:
+    config = await anyio.to_thread.run_sync(partial(load, Path.cwd(), os.environ, home=places.home))
+    async with open_app(os.environ, places=places, resume=False, redaction=redaction, audit=config.server.audit) as app:
         async with listening(asgi(app, password=password)) as place:
             with announced(places, place.url, embedded=True):
                 try:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from .audit import recorded
 from .ends import Exit, conclude
 from .token import Json, scope_of, span_ms, tokens
 
@@ -35,7 +36,8 @@ def link(
 
         places = settings.read(os.environ)
         where, wanted, lasts_ms = _where(places, url), scope_of(scope), span_ms(expires)
-        opened = f"{where}{PATH}#{tokens().link(wanted, lasts_ms=lasts_ms)}"
+        with recorded("link.create", scope=wanted, lasts_ms=lasts_ms):
+            opened = f"{where}{PATH}#{tokens().link(wanted, lasts_ms=lasts_ms)}"
         if json:
             printed.json({"url": opened, "scope": scope, "expires": ids.now_ms() + LINK_MS, "lasts_ms": lasts_ms})
         else:

@@ -9,6 +9,7 @@ import typer
 from mimocode import __version__
 
 from . import commands, db, token
+from .audit import audit
 from .ends import conclude
 from .link import link
 from .run import run
@@ -109,6 +110,7 @@ def serve(
 
 app.command()(run)
 app.command()(link)
+app.command()(audit)
 app.command()(commands.models)
 app.command()(commands.why)
 app.command()(commands.doctor)

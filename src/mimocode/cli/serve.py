@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from mimocode.app import App, open_app
 from mimocode.config import secrets, settings
-from mimocode.config.keys import ServerLimits
+from mimocode.config.keys import ServerAudit, ServerLimits
 from mimocode.config.load import Config, load
 from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
@@ -88,6 +88,7 @@ def run(serving: Serving) -> None:
             password,
             _limits(config.server.limits),
             redaction,
+            config.server.audit,
             unix=None if serving.unix is None else serving.unix.absolute(),
             resume=not serving.no_resume,
             proxies=in_front,
@@ -120,6 +121,7 @@ class _Bound:
     password: str | None = field(repr=False)
     limits: ServerLimits
     redaction: Redaction
+    audit: ServerAudit
     unix: Path | None = None
     resume: bool = True
     proxies: Proxies | None = None
@@ -133,7 +135,7 @@ class _Bound:
 async def _serve(bound: _Bound, env: Mapping[str, str], places: Settings) -> None:
     with ExitStack() as stack:
         async with (
-            open_app(env, places=places, resume=bound.resume, redaction=bound.redaction) as app,
+            open_app(env, places=places, resume=bound.resume, redaction=bound.redaction, audit=bound.audit) as app,
             anyio.create_task_group() as group,
         ):
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from .audit import recorded
 from .ends import Exit, conclude
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, lis
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called, in lists and logs.")]
 
-_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
 @group.command("create")
@@ -37,7 +38,10 @@ def create(
         from . import printed
 
         expires_ms = None if expires is None else ids.now_ms() + span_ms(expires)
-        secret = tokens().create(name, scope_of(scope), expires_ms=expires_ms)
+        wanted = scope_of(scope)
+        end = {} if expires_ms is None else {"expires": expires_ms}
+        with recorded("token.create", name=name, scope=wanted, **end):
+            secret = tokens().create(name, wanted, expires_ms=expires_ms)
         if json:
             told = {"name": name, "scope": scope, "token": secret}
             printed.json(told if expires_ms is None else {**told, "expires": expires_ms})
@@ -72,7 +76,8 @@ def revoke(name: Name) -> None:
     def work() -> int:
         from . import printed
 
-        tokens().revoke(name)
+        with recorded("token.revoke", name=name):
+            tokens().revoke(name)
         printed.line(f"{name} is revoked.")
         return Exit.DONE
 
@@ -104,9 +109,9 @@ def span_ms(given: str) -> int:
     from mimocode.errors import Invalid
 
     number, unit = given[:-1], given[-1:]
-    if unit not in _UNITS_MS or not number.isascii() or not number.isdecimal() or len(number) > 6 or int(number) == 0:
+    if unit not in UNITS_MS or not number.isascii() or not number.isdecimal() or len(number) > 6 or int(number) == 0:
         raise Invalid(f"--expires: expected a number and m, h, d or w, such as 30d, found {given!r}.")
-    return int(number) * _UNITS_MS[unit]
+    return int(number) * UNITS_MS[unit]
 
 
 def _until(token: "Token") -> str:

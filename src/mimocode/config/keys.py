@@ -94,6 +94,13 @@ USUAL = ServerLimits()
 """Where nothing else was configured."""
 
 
+class ServerAudit(Settings):
+    """What becomes of requests that cannot be recorded, and how large the log's file may become."""
+
+    mode: Literal["required", "lenient", "off"] = "required"
+    maxBytes: Annotated[int, Field(ge=4096)] = 64 * 1024 * 1024
+
+
 class ServerSettings(Settings):
     port: Positive | None = None
     hostname: str | None = None
@@ -102,6 +109,7 @@ class ServerSettings(Settings):
     cors: list[str] | None = None
     allowedHosts: list[str] | None = None
     limits: ServerLimits = USUAL
+    audit: ServerAudit = ServerAudit()
 
 
 class CommandSettings(Settings):

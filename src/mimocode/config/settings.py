@@ -74,6 +74,11 @@ class Settings:
         return self.state / "password"
 
     @property
+    def audit_file(self) -> Path:
+        """Who asked what of the servers of this state directory (mode 0600)."""
+        return self.state / "audit.jsonl"
+
+    @property
     def server_file(self) -> Path:
         """Where the running server of this state directory says how to reach it (JSON, mode 0600)."""
         return self.state / "server.json"

@@ -18,6 +18,7 @@ from mimocode import ids
 from mimocode.asgi.types import Header, Receive, Scope, Send
 
 from .attempts import Attempts
+from .audited import noted
 from .reach import is_own
 from .refusal import Refusal, refuse
 from .tokens import Token, Tokens
@@ -95,6 +96,7 @@ class Link:
             return
         secret, token = redeemed
         _log.info("a browser was let in", extra={"from": address, "caller": token.name, "scope": token.scope})
+        noted(scope, let_in=token.name)
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         scheme: str = scope.get("scheme", "http")
         told = {"name": token.name, "scope": token.scope, "expires": token.expires, "now": ids.now_ms()}

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mimocode.asgi.types import ASGIApp, Receive, Scope, Send
+from mimocode.audit.writer import Audit
 from mimocode.redaction import Redaction
 
 from . import browser
 from .attempts import Attempts
+from .audited import Audited, described
 from .auth import ANYONE, CALLER, CHALLENGE, Caller, Keys, attempted, may, shown
 from .proxies import HERE, Ambiguous, Proxies, Seen
 from .reach import Reach
@@ -37,13 +39,17 @@ class Guard:
         attempts: Attempts | None = None,
         proxies: Proxies | None = None,
         redaction: Redaction | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._app = app
         self._proxies = proxies or Proxies()
         self._keys = None if password is None else Keys(password, tokens, redaction)
         self._attempts = attempts or Attempts()
         self._reach = Reach(reach) if isinstance(reach, str) else reach
-        self._link = None if tokens is None else browser.Link(tokens, self._attempts)
+        self._audit = audit
+        self._redaction = redaction or Redaction()
+        link = None if tokens is None else browser.Link(tokens, self._attempts)
+        self._link = link if link is None or audit is None else Audited(link, audit, self._redaction)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -56,13 +62,22 @@ class Guard:
             headers, _ = _headers(scope)
         refusal = _doubled(twice) or refusal or self._refusal(scope, headers, seen)
         if refusal is not None and refusal.wrong:
+            self._note(scope, "login", refusal)
             await self._attempts.wrong(seen.address, scope["path"])
+        elif refusal is not None and refusal.status == 403 and CALLER in scope:
+            self._note(scope, "denied", refusal)
         if scope["type"] == "websocket":
             await (self._app(scope, receive, send) if refusal is None else hang_up(receive, send))
             return
         sending = hardened(send, self._reach.shared(headers))
         app = self._open(scope) or self._app
         await (app(scope, receive, sending) if refusal is None else refuse(sending, refusal))
+
+    def _note(self, scope: Scope, action: str, refusal: Refusal) -> None:
+        """Records one that was not let in, or was not allowed that."""
+        if self._audit is not None and scope["type"] == "http":
+            record = described(scope, action, self._redaction)
+            self._audit.note({**record, "status": refusal.status})
 
     def _open(self, scope: Scope) -> ASGIApp | None:
         """What answers those who are not let in yet."""
@@ -109,8 +124,8 @@ class Guard:
                 return Refusal(429, told, headers=((b"retry-after", b"2"),))
             # Empty, with this challenge: the clients take it for a question for the password.
             return Refusal(401, wrong=tried, headers=((b"www-authenticate", CHALLENGE.encode()),))
+        scope[CALLER] = caller
         if may(caller.scope, method, scope["path"]):
-            scope[CALLER] = caller
             return None
         return Refusal(
             403,

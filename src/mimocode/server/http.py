@@ -18,6 +18,7 @@ from mimocode.config.keys import USUAL, ServerLimits
 from mimocode.errors import MimoError
 
 from . import errors, faults, openapi, watchdog
+from .audited import Audited
 from .guard import Guard
 from .limits import BodyLimit, Held
 from .masking import Masked
@@ -84,7 +85,8 @@ def asgi(
     api = _api()
     api.state.services = app
     api.state.held = Held(limits, app.asks)
-    limited = BodyLimit(api, limits.bodyBytes)
+    audited = Audited(api, app.audit, app.redaction)
+    limited = BodyLimit(audited, limits.bodyBytes)
     guarded = Guard(
         limited,
         password=password,
@@ -92,6 +94,7 @@ def asgi(
         tokens=tokens_of(app.places),
         proxies=proxies,
         redaction=app.redaction,
+        audit=app.audit,
     )
     return Masked(faults.Answered(guarded), app.redaction)
 

@@ -4,7 +4,7 @@ A turn is admitted when its prompt and its row are on disk; then it runs in the 
 `Running`, never a task: whoever waits may leave, or come back, or come twice.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from hashlib import sha256
@@ -34,13 +34,16 @@ from .sessions import Sessions, place_of
 from .turns import Turns
 from .why import why
 
+Resuming = Callable[[str, Sequence[str]], Awaitable[None]]
+"""Told a session and those of its turns that are about to go on by themselves."""
+
 
 class Runner:
     """The one door to turns, for routes and commands."""
 
     def __init__(
         self, *, journal: Journal, queries: Queries, bus: Bus, asks: Asks, sessions: Sessions, turns: Turns,
-        lanes: Lanes, reverting: Reverting, when_busy: WhenBusy,
+        lanes: Lanes, reverting: Reverting, when_busy: WhenBusy, resuming: Resuming,
     ) -> None:  # fmt: skip
         self._journal = journal
         self._queries = queries
@@ -51,6 +54,7 @@ class Runner:
         self._lanes = lanes
         self._reverting = reverting
         self._when_busy: WhenBusy = when_busy
+        self._resuming = resuming
         self._joining = Joining(queries, lanes)
         self._admitting: dict[str, anyio.Lock] = {}
 
@@ -300,9 +304,14 @@ class Runner:
         Those that run here already are left alone. Returns how many were entered.
         """
         entered = 0
-        for one in dict.fromkeys(row.session_id for row in await self._queries.unfinished_turns(session_id)):
+        left: dict[str, list[str]] = {}
+        for row in await self._queries.unfinished_turns(session_id):
+            left.setdefault(row.session_id, []).append(row.id)
+        for one, turns in left.items():
             with suppress(NotFound):  # deleted meanwhile
                 async with self._admission(one) as session:
+                    if resumed := [turn for turn in turns if (one, turn) not in self._lanes.handles]:
+                        await self._resuming(one, resumed)
                     entered += len(await self._joining.resume(session))
         return entered
 

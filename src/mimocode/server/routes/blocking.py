@@ -9,7 +9,7 @@ from starlette.requests import Request
 from mimocode.app import App
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, MimoError
-from mimocode.server import deps, errors, waiting
+from mimocode.server import audited, deps, errors, waiting
 from mimocode.server.limits import caller_of
 from mimocode.session.joining import Repeat
 from mimocode.session.lane import Running
@@ -43,6 +43,7 @@ class Blocking:
             with deps.held_in(scope).starting(caller_of(scope)) as start:
                 running = await self.admit(app, session_id, data, waiting.repeat_of(headers, start.begin))
                 start.admitted(running)
+                audited.noted(scope, message=running.turn_id)
         except MimoError as error:
             await errors.response_of(error)(scope, receive, send)
             return

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from mimocode.errors import Invalid
+from mimocode.server.audited import noted
 from mimocode.server.body import Bodied
 from mimocode.server.deps import MOST_ROWS, JsonResponse, MessageId, PartId, Services, SessionId, held_in, reply
 from mimocode.server.limits import caller_of
@@ -115,4 +116,5 @@ async def prompt_async(request: Request, app: Services, session_id: SessionId, b
     with held_in(request.scope).starting(caller_of(request.scope)) as start:
         running = await app.runner.prompt(session_id, body, repeat_of(request.headers, start.begin))
         start.admitted(running)
+    noted(request.scope, message=running.turn_id)
     return Response(status_code=204, headers={"content-location": place_of(running)})

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse
 
 from mimocode.app import App
+from mimocode.server.audited import noted
 from mimocode.server.body import Bodied
 from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, SessionId, reply
 from mimocode.session.sessions import SessionFilter, SessionInput, SessionPatch
@@ -47,9 +48,11 @@ async def list_sessions(
 
 
 @router.post("/session", operation_id="session.create", response_model=Session)
-async def create(app: Services, here: Directory, body: SessionInput | None = None) -> JsonResponse:
+async def create(request: Request, app: Services, here: Directory, body: SessionInput | None = None) -> JsonResponse:
     """A new session in the request's directory, or in its parent's."""
-    return reply(await app.sessions.create(here, body or SessionInput()))
+    made = await app.sessions.create(here, body or SessionInput())
+    noted(request.scope, session=made.id)
+    return reply(made)
 
 
 @router.get("/session/status", operation_id="session.status", response_model=dict[str, SessionStatus])
