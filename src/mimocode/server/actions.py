@@ -22,8 +22,8 @@ _TABLE: Final = tuple(
         ("permission", "POST", rf"(?:/session/{_SESSION})?/permissions?/(?P<ask>[^/]+)(?:/reply)?"),
         ("permission", "DELETE", "/permission/saved/(?P<ask>[^/]+)"),
         ("question", "POST", rf"(?:/session/{_SESSION})?/question/(?P<ask>[^/]+)/(?:reply|reject)"),
-        ("delete", "DELETE", rf"/session/{_SESSION}(?:/message/(?P<message>msg[^/]*)(?:/part/[^/]+)?)?"),
-        ("edit", "PATCH|PUT", rf"/session/{_SESSION}/message/(?P<message>msg[^/]*)/part/[^/]+"),
+        ("delete", "DELETE", rf"/session/{_SESSION}(?:/message/(?P<message>[^/]+)(?:/part/[^/]+)?)?"),
+        ("edit", "PATCH|PUT", rf"/session/{_SESSION}/message/(?P<message>[^/]+)/part/[^/]+"),
         ("share", "POST|DELETE", rf"/session/{_SESSION}/share"),
         ("session", "POST|PATCH", rf"/session(?:/{_SESSION}(?:/(?:fork|agent|model|background|wait))?)?"),
         (
