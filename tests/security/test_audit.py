@@ -220,8 +220,8 @@ async def test_a_turn_that_goes_on_after_a_kill_is_told_as_the_servers_own(tmp_p
     session = await killed(tmp_path, script, request, until='"status":"running"', config={"permission": "allow"})
     home = tmp_path / "home" / "mimocode"
     before = told(home)
-    async with system(tmp_path, script, config={"permission": "allow"}) as again:
-        await again.told.until("session.idle", lambda one: one["sessionID"] == session)
+    async with system(tmp_path, script, config={"permission": "allow"}):
+        pass  # it goes on before anybody can ask
 
     resumed = [one for one in told(home) if one["action"] == "resume"]
     prompt = next(one for one in before if one["action"] == "prompt")
