@@ -201,17 +201,29 @@ def test_what_cannot_be_recorded_is_refused_and_not_done(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mode", ["lenient", "off"])
 def test_an_operator_may_have_it_otherwise(tmp_path: Path, mode: str) -> None:
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "mimocode.json").write_text(json.dumps({"server": {"audit": {"mode": mode}}}))
+    config = tmp_path / "mimocode" / "config"
+    config.mkdir(parents=True)
+    (config / "mimocode.json").write_text(json.dumps({"server": {"audit": {"mode": mode}}}))
     (tmp_path / "mimocode" / "state").mkdir(parents=True)
     (tmp_path / "mimocode" / "state" / "audit.jsonl").symlink_to("/dev/full")
 
-    with door(tmp_path, "--port", "0", project=project) as there, client(there, PASSWORD) as operator:
+    with door(tmp_path, "--port", "0") as there, client(there, PASSWORD) as operator:
         done = operator.post("/session", json={})
 
     assert done.status_code == 200
     assert ("not recorded" in there.log.read_text()) is (mode == "lenient")
+
+
+def test_a_project_cannot_have_it_otherwise(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "mimocode.json").write_text(json.dumps({"server": {"audit": {"mode": "off"}}}))
+
+    with door(tmp_path, "--port", "0", project=project) as there, client(there, PASSWORD) as operator:
+        operator.post("/session", json={})
+
+    assert [one["action"] for one in told(there.home)] == ["session"]
+    assert "server.audit has no effect in a project's own file" in there.log.read_text()
 
 
 async def test_a_turn_that_goes_on_after_a_kill_is_told_as_the_servers_own(tmp_path: Path) -> None:

@@ -108,7 +108,8 @@ def load(directory: Path, env: Mapping[str, str], *, home: Path | None = None) -
         instructions=tuple(file.instructions),
         compaction=file.compaction,
         snapshot=file.snapshot is not False,
-        server=file.server,
+        # What a project could switch off, a model could that may edit its files.
+        server=file.server.but(audit=outside.server.audit),
         log_level=file.logLevel,
         warnings=tuple(dict.fromkeys([*reader.warnings, *_warnings(layers, files), *_unread(reader.folders())])),
         secrets=frozenset({*secrets.values(data), *reader.filled} - {""}),

@@ -43,6 +43,7 @@ def idle(layer: Layer) -> list[str]:
         for name, each in cast("Mapping[str, JsonObject]", layer.data.get(kind) or {}).items()
         if "sandbox" in each
     ]
+    found += ["server.audit"] if "audit" in (layer.data.get("server") or {}) else []
     return [
         f"{layer.source}: {key} has no effect in a project's own file, which commands can write; put it into your "
         "global configuration."
