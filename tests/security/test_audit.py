@@ -242,6 +242,18 @@ async def test_a_turn_that_goes_on_after_a_kill_is_told_as_the_servers_own(tmp_p
     assert verified(home / "state" / "audit.jsonl").faults == []
 
 
+async def test_a_command_finds_its_own_record_already_there(tmp_path: Path) -> None:
+    file = tmp_path / "home" / "mimocode" / "state" / "audit.jsonl"
+    async with system(tmp_path, "text: hi", config={"permission": "allow"}) as running:
+        session = await running.session()
+        shell = {"agent": "build", "command": f"cat {file}"}
+        answer = await running.client.post(f"/session/{session}/shell", json=shell)
+
+    output = answer.json()["parts"][0]["state"]["output"]
+    last = json.loads(output.splitlines()[-1])
+    assert (last["action"], last["words"], "status" in last) == ("shell", f"cat {file}", False)
+
+
 async def test_a_body_is_read_whole_before_anything_is_done_and_told_again_as_it_came(tmp_path: Path) -> None:
     async with system(tmp_path, "text: hi") as running:
         session = await running.session()

@@ -155,6 +155,7 @@ async def test_no_key_comes_out_anywhere_in_any_encoding(server: Server, tmp_pat
             listening.cancel_scope.cancel()
     await _commands(server, heard, tmp_path, worked)
     heard.add("log", server.log.read_bytes())
+    heard.add("audit log", (tmp_path / "mimocode" / "state" / "audit.jsonl").read_bytes())
     for file in (tmp_path / "mimocode" / "data").rglob("*"):
         if file.is_file() and file.name != "mimocode.db-shm":
             heard.add(f"file {file.name}", file.read_bytes())
@@ -232,6 +233,7 @@ async def _commands(server: Server, heard: Heard, scratch: Path, session: str) -
         ["models", *attach],
         ["why", *attach],
         ["doctor", *attach],
+        ["audit", "--json"],
         ["session", "show", session, "--attach", f"http://me:{KEYS['other']}@127.0.0.1:9"],
     ):
         done = await run([BIN / "mimo", *words], cwd=server.directory, env=env)

@@ -96,14 +96,15 @@ def described(scope: Scope, action: Action | str, redaction: Redaction) -> dict[
     client = scope.get("client")
     agent = next((value for key, value in scope["headers"] if key == b"user-agent"), b"").decode("latin-1")
     ids = {"session": named.session, "message": named.message, "ask": named.ask}
-    return {
+    record: dict[str, Any] = {
         "action": name,
         "by": _by(caller),
         "from": {"address": "here"} if client is None else {"address": client[0], "port": client[1] or None},
-        "agent": redaction.text(agent[:_LONGEST_AGENT]),
-        "request": redaction.text(f"{scope['method']} {scope['path'][:_LONGEST_PATH]}"),
-        **{key: value for key, value in ids.items() if value is not None},
+        "agent": agent[:_LONGEST_AGENT],
+        "request": f"{scope['method']} {scope['path'][:_LONGEST_PATH]}",
+        **{key: value[:_LONGEST_PATH] for key, value in ids.items() if value is not None},
     }
+    return redaction.data(record)
 
 
 def _by(caller: Caller | None) -> dict[str, str]:
