@@ -4,6 +4,7 @@ What is recorded of a body is its length and its SHA-256; of a command of the hu
 the words too. Prompts are kept whole in their sessions.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final, cast
@@ -60,14 +61,17 @@ class Audited:
             return
         body = _Body(receive)
         await body.read()
-        what = body.told(action) if body.size <= _LARGE_BYTES else await to_thread.run_sync(body.told, action)
-        record = {**described(scope, action, self._redaction), **self._redaction.data(what)}
         try:
-            number = await self._audit.record(record, durable=action.name in _AT_ONCE)
+            number = await self._record(scope, action, body)
         except Unavailable as error:
             await refuse(send, Refusal(503, str(error), headers=((b"retry-after", b"1"),)))
             return
         await self._answered(number, scope, body.again, send)
+
+    async def _record(self, scope: Scope, action: Action, body: "_Body") -> int:
+        what = body.told(action) if body.size <= _LARGE_BYTES else await to_thread.run_sync(body.told, action)
+        record = {**described(scope, action, self._redaction), **self._redaction.data(what)}
+        return await self._audit.record(record, durable=action.name in _AT_ONCE)
 
     async def _answered(self, number: int, scope: Scope, receive: Receive, send: Send) -> None:
         outcome: dict[str, Any] = {}
@@ -117,12 +121,11 @@ def _by(caller: Caller | None) -> dict[str, str]:
 
 
 class _Body:
-    """A request's body, read before anybody acts on it, and told again."""
+    """A request's body, read before anybody acts on it, and told again. Then it is let go: an answer may take long."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._messages: list[Message | HTTPException] = []
-        self._next = 0
+        self._messages: deque[Message | HTTPException] = deque()
         self.size = 0
 
     async def read(self) -> None:
@@ -139,10 +142,9 @@ class _Body:
             more = bool(message.get("more_body"))
 
     async def again(self) -> Message:
-        if self._next == len(self._messages):
+        if not self._messages:
             return await self._receive()
-        message = self._messages[self._next]
-        self._next += 1
+        message = self._messages.popleft()
         if isinstance(message, HTTPException):
             raise message
         return message

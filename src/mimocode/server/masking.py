@@ -1,7 +1,7 @@
 """The last word on what leaves: no live key, whoever wrote it, in any body; in an error's body not even a short one."""
 
 from mimocode.asgi.types import ASGIApp, Message, Receive, Scope, Send
-from mimocode.redaction import Redaction
+from mimocode.redaction import SURE, Redaction
 
 
 class Masked:
@@ -26,7 +26,10 @@ class Masked:
             if message["type"] == "http.response.start":
                 failed = message["status"] >= 400
             elif body := message.get("body"):
-                message = {**message, "body": self._redaction.masked(body, sure=False) if failed else self._sure(body)}
+                if failed:
+                    message = {**message, "body": self._redaction.masked(body, sure=False)}
+                elif len(body) >= SURE:
+                    message = {**message, "body": self._sure(body)}
             await send(message)
 
         await self._app(scope, receive, sending)
