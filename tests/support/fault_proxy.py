@@ -120,6 +120,7 @@ class _Connection:
         self._up = self._down = 0
         self._head = b""
         self._heads_end: int | None = None
+        self._body = bytearray()
         self._timer: asyncio.Timeout | None = None
         self._began_at = 0.0
 
@@ -167,6 +168,7 @@ class _Connection:
         self._fault = self._proxy.plan(line)
         self._up = self._down = 0
         self._head, self._heads_end = b"", None
+        self._body = bytearray()
         self._began_at = asyncio.get_running_loop().time()
         self._wind()
 
@@ -185,12 +187,19 @@ class _Connection:
         while data := await from_server.read(_CHUNK):
             self._wind()
             room = self._room(data)
+            self._note(data)
             if room is None:
                 await self._send(data)
                 continue
-            # An answer that is ended as if it were whole is ended between two chunks.
-            await self._send(data if self._fault.how == "blank" and room else data[:room])
+            await self._send(data[: self._to_a_chunks_end(data, room)])
             raise _Struck
+
+    def _to_a_chunks_end(self, data: bytes, room: int) -> int:
+        """An answer that is ended as if it were whole is ended between two chunks, however many came at once."""
+        if self._fault.how != "blank" or not room or self._heads_end is None:
+            return room
+        before = len(self._body) - len(data)
+        return chunks_end(bytes(self._body), before + room) - before
 
     def _room(self, data: bytes) -> int | None:
         """How many of these bytes may pass; None if all may, and more."""
@@ -205,6 +214,11 @@ class _Connection:
                 limits.append(self._heads_end + self._fault.body)
         limit = min(limits, default=self._down + 1)
         return None if limit > self._down else max(0, limit - before)
+
+    def _note(self, data: bytes) -> None:
+        """Keeps the answer's body, where it is to be cut between chunks."""
+        if self._fault.how == "blank" and self._heads_end is not None:
+            self._body += data if self._body else data[max(0, self._heads_end - (self._down - len(data))) :]
 
     async def _send(self, data: bytes) -> None:
         rate = self._fault.rate
@@ -232,6 +246,17 @@ class _Connection:
                     await self._writer.drain()
             case "close" | None:
                 pass
+
+
+def chunks_end(body: bytes, at_least: int) -> int:
+    """Where the first chunk ends that does not end before; the length of what there is, if it does not end in it."""
+    end = 0
+    while end < min(at_least, len(body)):
+        size = body.find(b"\r\n", end)
+        if size < 0:
+            return len(body)
+        end = size + 2 + int(body[end:size].partition(b";")[0], 16) + 2
+    return min(end, len(body))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
