@@ -321,3 +321,7 @@ async def test_off_is_said_and_the_model_is_told_of_nothing(at: Place) -> None:
         "commands of tools run without a sandbox: it is switched off, so they can do what you can do, as far as the "
         "permission rules let them run",
     )
+
+
+def test_what_models_are_told_of_it_is_one_thing_and_not_made_for_each_turn(at: Place) -> None:
+    assert at.bash.spec is at.bash.spec

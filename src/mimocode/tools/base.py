@@ -43,7 +43,7 @@ class Declared(ABC, Generic[A]):
 
     @property
     def spec(self) -> ToolSpec:
-        return _spec(self.name, self.takes)
+        return spec_of(self.name, self.takes)
 
     def ready(self, arguments: JsonObject) -> "Prepared[A]":
         """Raises `ToolFailed` that says which argument was wrong, what was expected and what was given."""
@@ -74,7 +74,8 @@ class Prepared(Generic[A]):
 
 
 @cache
-def _spec(name: str, takes: type[Arguments]) -> ToolSpec:
+def spec_of(name: str, takes: type[Arguments]) -> ToolSpec:
+    """The same one every time: what a provider wants of it is made once."""
     description = resources.files("mimocode.tools").joinpath(f"{name}.md").read_text(encoding="utf-8").strip()
     return ToolSpec(name=name, description=description, parameters=schema_of(takes))
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mimocode.turn.ports import Call, Done, Need, Progress, ToolSpec
 from mimocode.wire.base import JsonObject
 
 from . import environ as environment
-from .base import Arguments, Declared
+from .base import Arguments, Declared, spec_of
 from .collect import Collector
 from .output import Spill
 from .paths import inside, located, outside_need
@@ -64,7 +65,7 @@ class Bash(Declared[BashArguments]):
     @property
     def spec(self) -> ToolSpec:
         in_force = self._sandbox is not None and self._sandbox.in_force
-        return _confined(super().spec) if in_force else _plain(super().spec)
+        return _spec(confined=in_force)
 
     async def needs(self, arguments: BashArguments, call: Call) -> Sequence[Need]:
         return await to_thread.run_sync(self._needs, arguments, call)
@@ -196,15 +197,15 @@ def _progress(arguments: BashArguments, collector: Collector, group: int) -> Pro
     return Progress(metadata={"output": collector.shown(), "description": arguments.description}, group=group)
 
 
-def _plain(spec: ToolSpec) -> ToolSpec:
-    """Where there is no sandbox, there is nothing to be said of it."""
+@cache
+def _spec(*, confined: bool) -> ToolSpec:
+    """Where there is no sandbox, there is nothing to be said of it. The same one every time."""
+    spec = spec_of(Bash.name, Bash.takes)
+    if confined:
+        more = resources.files("mimocode.tools").joinpath("bash_sandbox.md").read_text(encoding="utf-8").strip()
+        return replace(spec, description=f"{spec.description}\n{more}")
     shown = {name: each for name, each in spec.parameters["properties"].items() if name != "sandbox"}
     return replace(spec, parameters={**spec.parameters, "properties": shown})
-
-
-def _confined(spec: ToolSpec) -> ToolSpec:
-    more = resources.files("mimocode.tools").joinpath("bash_sandbox.md").read_text(encoding="utf-8").strip()
-    return replace(spec, description=f"{spec.description}\n{more}")
 
 
 def _directory(arguments: BashArguments, call: Call) -> Path:

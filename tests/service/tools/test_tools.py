@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 
 from mimocode.errors import Rejected, ToolFailed
+from mimocode.tools.registry import toolbox
 from mimocode.turn.ports import Done
 from mimocode.wire.ask import QuestionInfo, QuestionOption
 from mimocode.wire.session import Todo
@@ -157,3 +158,9 @@ def test_nothing_heavy_is_loaded_before_it_is_needed() -> None:
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert ran.stdout == "[]\n"
+
+
+def test_what_models_are_told_of_a_tool_is_one_thing_and_not_made_for_each_turn(bench: Bench) -> None:
+    again = toolbox(human=bench.person, todos=bench.lists, spill=bench.spill)
+
+    assert all(tool.spec is bench.tools[name].spec for name, tool in again.items())
