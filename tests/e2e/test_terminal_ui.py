@@ -12,7 +12,7 @@ import pytest
 from support.model_server import ModelServer
 from support.programs import Server
 from support.terminal import WITHIN_S, Terminal
-from support.terminal_ui import CODE, COLOUR, HELLO, READY, SIZES, Shown, asking, call, command, submit, taken
+from support.terminal_ui import CODE, COLOUR, HELLO, READY, SIZES, Shown, asking, call, choose, command, submit, taken
 
 pytestmark = pytest.mark.peer
 
@@ -129,9 +129,7 @@ def test_a_permission_is_given_once(ui: Terminal, server: Server) -> None:
 def test_a_permission_is_refused(ui: Terminal, server: Server) -> None:
     submit(ui, call("bash", command="touch never.txt", description="Touch"))
     ui.until("Permission required", "Reject")
-    ui.keys("Right")
-    ui.keys("Right")
-    ui.keys("Enter")
+    choose(ui, "Reject")
 
     ui.until("$ touch never.txt", gone=["Permission required"])
     assert not (server.directory / "never.txt").exists()
@@ -148,9 +146,7 @@ def test_a_permission_is_refused_with_a_reason(ui: Terminal, server: Server) -> 
         prompt = {"parts": [{"type": "text", "text": call("bash", command="touch never.txt", description="Touch")}]}
         client.post(f"/session/{child}/prompt_async", json=prompt).raise_for_status()
         ui.until("Permission required", "$ touch never.txt")
-        ui.keys("Right")
-        ui.keys("Right")
-        ui.keys("Enter")
+        choose(ui, "Reject")
         ui.until("Reject permission", "what to do differently")
         taken(ui)
         ui.type("Not in here")
@@ -228,8 +224,7 @@ def test_models_and_agents_are_listed(ui: Terminal) -> None:
 def test_a_permission_given_for_good_is_not_asked_for_again(ui: Terminal, server: Server) -> None:
     submit(ui, call("bash", command="touch always.txt", description="Touch"))
     ui.until("Permission required", "Allow always")
-    ui.keys("Right")
-    ui.keys("Enter")
+    choose(ui, "Allow always")
     ui.until("Always allow", "Confirm")
     ui.keys("Enter")
     ui.until(HELLO, gone=["Confirm"])

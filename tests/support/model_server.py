@@ -207,8 +207,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
     with ModelServer(options.script, port=options.port) as server:
-        print(server.base_url, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
+            print(server.base_url, flush=True)
             threading.Event().wait()
 
 

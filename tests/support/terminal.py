@@ -1,5 +1,6 @@
 """A program in a real terminal of its own (tmux): keys are sent, the screen is read."""
 
+import re
 import subprocess
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -23,6 +24,17 @@ class Terminal:
     def screen(self) -> str:
         """What is shown now, without colours."""
         return self._tmux("capture-pane", "-p", "-t", "main")
+
+    def chosen(self, *options: str) -> str | None:
+        """Which of these words, side by side in one line, has another background than the others; None if none has."""
+        for line in self._tmux("capture-pane", "-p", "-e", "-t", "main").splitlines():
+            plain, behind = _backgrounds(line)
+            places = [plain.find(option) for option in options]
+            if -1 not in places:
+                grounds = [behind[place] for place in places]
+                alone = [option for option, one in zip(options, grounds, strict=True) if grounds.count(one) == 1]
+                return alone[0] if len(alone) == 1 else None
+        return None
 
     def keys(self, *names: str) -> None:
         """Presses keys by their names in tmux: Enter, Escape, C-c, Up."""
@@ -57,6 +69,24 @@ class Terminal:
             [self.tmux, "-S", str(self.socket), *words], capture_output=True, text=True, timeout=WITHIN_S, check=True
         )
         return done.stdout
+
+
+_STYLE = re.compile(r"\x1b\[([0-9;:]*)m")
+_BACKGROUND = re.compile(r"48[;:]2[;:]\d+[;:]\d+[;:]\d+|48[;:]5[;:]\d+|\b(?:4[0-79]|10[0-7])\b")
+
+
+def _backgrounds(line: str) -> tuple[str, list[str]]:
+    """The line's text, and what is set behind each of its characters."""
+    plain, behind, now, end = "", list[str](), "", 0
+    for style in _STYLE.finditer(line):
+        text = line[end : style.start()]
+        plain, behind, end = plain + text, behind + [now] * len(text), style.end()
+        codes = style[1]
+        if codes in ("", "0") or codes.startswith("0;"):
+            now = ""
+        now = (_BACKGROUND.findall(codes) or [now])[-1]
+    rest = line[end:]
+    return plain + rest, behind + [now] * len(rest)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
@@ -83,6 +84,24 @@ def command(ui: Terminal, name: str) -> None:
     ui.type(f"/{name}")
     ui.until(f"┃ /{name} ")  # the list of commands, which takes the Enter
     ui.keys("Enter")
+
+
+_ANSWERS = ("Allow once", "Allow always", "Reject")
+
+
+def choose(ui: Terminal, answer: str) -> None:
+    """Takes one of the answers to a permission. A dialog that is just drawn may not hear a key yet: it is looked at."""
+    for _ in range(60):
+        chosen = ui.chosen(*_ANSWERS)
+        if chosen == answer:
+            ui.keys("Enter")
+            return
+        if chosen is not None:
+            ui.keys("Right")
+        ends = time.monotonic() + 1
+        while ui.chosen(*_ANSWERS) == chosen and time.monotonic() < ends:
+            time.sleep(0.05)
+    raise TimeoutError(f"{answer!r} could not be chosen:\n{ui.screen()}")
 
 
 def taken(ui: Terminal) -> None:
