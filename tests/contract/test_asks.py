@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
+import pytest
 from tests.contract.behaviours import proves
-from tests.contract.talk import Heard, Talk, worded
+from tests.contract.talk import WAIT_S, Heard, Talk, worded
 
 from support.model_server import ModelServer
 
@@ -68,6 +70,16 @@ def asks(event: dict[str, Any]) -> bool:
 def marks(event: dict[str, Any]) -> bool:
     """Whether it is the change that a test made so as to know how far a stream has come."""
     return event["type"] == "session.updated" and event["properties"]["info"]["title"] == MARK
+
+
+async def marked(talk: Talk, session: str, heard: Heard) -> None:
+    """Waits until a stream has come so far as now. opencode says that it is connected before it listens."""
+    for _ in range(WAIT_S):
+        await talk.call("PATCH", f"/session/{session}", body={"title": MARK})
+        with anyio.move_on_after(1):
+            await heard.until(lambda events: any(marks(event) for event in events))
+            return
+    pytest.fail("the stream did not tell of a change")
 
 
 async def mine(talk: Talk, kind: str, session: str) -> list[dict[str, Any]]:
@@ -191,8 +203,7 @@ async def test_an_aborted_question_is_settled_with_us_and_a_ghost_at_the_peer(ta
 async def test_a_later_stream_is_told_of_a_pending_question_by_us_only(talk: Talk) -> None:
     async with waiting(talk, asking(COLOUR), "question") as turn:
         async with talk.hearing("/global/event") as later:
-            await talk.call("PATCH", f"/session/{turn.session}", body={"title": MARK})
-            await later.until(lambda events: any(marks(event) for event in events))
+            await marked(talk, turn.session, later)
             told = {event["properties"]["id"]: event["properties"] for event in later.events if asks(event)}
         await talk.call("POST", f"/question/{turn.ask['id']}/reject")
         await turn.tool()
