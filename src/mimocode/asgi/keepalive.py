@@ -77,6 +77,8 @@ class KeptAlive:
         self._ready = ready
         self._on_error = on_error
         self._stuck_after_s = stuck_after_s
+        self._beats: _Beats | None = None
+        """Of an answer that is parked."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         park = parker(scope)
@@ -90,13 +92,14 @@ class KeptAlive:
             cut(scope)
             await self._over()
             return
-        beats = _Beats(self._ticker, self._interval_s)
+        self.raw_headers = []  # they are sent, and the wait may be long
+        self._beats = _Beats(self._ticker, self._interval_s)
+        self._beats.start(park(self._rest), self._ready)
 
-        async def rest() -> None:
-            beats.stop()
-            await self._answer(scope, receive, send, begun=True)
-
-        beats.start(park(rest), self._ready)
+    async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._beats is not None:
+            self._beats.stop()
+        await self._answer(scope, receive, send, begun=True)
 
     async def _begin(self, send: Send, ending: "_Ending") -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -129,6 +132,8 @@ class KeptAlive:
 
 class _Beats:
     """The beats of a parked answer: an entry of the wheel, which has no task of its own."""
+
+    __slots__ = ("_forget", "_interval_s", "_parked", "_ticker")
 
     def __init__(self, ticker: Ticker, interval_s: float) -> None:
         self._ticker = ticker

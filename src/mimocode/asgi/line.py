@@ -1,7 +1,7 @@
 """The line to one client: it notices when the client has gone, or no longer reads, and cancels what is done for it."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from mimocode.asgi.group import task_group
 from mimocode.asgi.ticker import Patience, Ticker
-from mimocode.asgi.types import Message, Receive, Scope, Send
+from mimocode.asgi.types import ASGIApp, Message, Receive, Scope, Send
 
 CUT: Final = "mimocode.cut"
 """An extension to ASGI: `scope["extensions"][CUT]["cut"]()` closes the connection where the answer is, which its client
@@ -20,7 +20,10 @@ takes for a fault. Any server does so when an application returns without an end
 PARK: Final = "mimocode.park"
 """An extension to ASGI, for an application that waits in the middle of its answer: it calls
 `scope["extensions"][PARK]["park"](rest)`, which gives a `Parked`, and returns. The server keeps the connection without
-a task, and runs `rest()` as if the application had not returned: when woken, when the client leaves, when it stops.
+a task or its request, and runs `rest`, itself an application, when woken, when the client leaves, when it stops.
+
+What `rest` sends is not seen by the layers that the request passed, but by those that put themselves around `park`. Its
+scope says little more than the extensions.
 """
 
 _log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ class Parked(Protocol):
         ...
 
 
-def parker(scope: Scope) -> Callable[[Callable[[], Awaitable[None]]], Parked] | None:
+def parker(scope: Scope) -> Callable[[ASGIApp], Parked] | None:
     """How to park an answer here; None where the server cannot."""
     extension = scope.get("extensions", {}).get(PARK)
     return None if extension is None else extension["park"]

@@ -238,6 +238,7 @@ class Bus:
         self._subscriptions: set[Subscription] = set()
         self._openings: dict[str, tuple[float, list[Published]]] = {}
         """By session, the oldest first."""
+        self._pruning: asyncio.TimerHandle | None = None
         self._caught_up: anyio.Event | None = None
         self._deltas_left_s = float("-inf")
         """When deltas were last let go."""
@@ -322,9 +323,9 @@ class Bus:
 
     def opening(self, session_id: str) -> None:
         """A turn of this session begins: its first events are kept for who comes late."""
-        self._prune()
         self._openings.pop(session_id, None)
         self._openings[session_id] = (time.monotonic() + OPENING_S, [])
+        self._prune()
 
     def caught_up(self) -> None:
         """A subscriber has taken more, or left: who waits for that looks again."""
@@ -360,9 +361,14 @@ class Bus:
             subscription.end()
 
     def _prune(self) -> None:
+        """Lets go what nobody comes late for any more, now and as long as there is something."""
         now = time.monotonic()
+        if self._pruning is not None:
+            self._pruning.cancel()
+            self._pruning = None
         while self._openings:
             session_id, (until, _) = next(iter(self._openings.items()))
-            if until >= now:
+            if until > now:
+                self._pruning = asyncio.get_running_loop().call_later(until - now, self._prune)
                 return
             del self._openings[session_id]

@@ -16,7 +16,7 @@ WhenBusy = Literal["queue", "reject", "steer"]
 OnDisconnect = Literal["continue", "abort"]
 
 STALL_NOTICE_S = 30.0
-PARK_AFTER_S = 1.0
+PARK_AFTER_S = 0.25
 
 SANDBOX = "MIMOCODE_SANDBOX"
 

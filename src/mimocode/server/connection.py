@@ -9,15 +9,17 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mimocode.asgi.line import CUT, PARK
+from mimocode.asgi.types import ASGIApp
 from mimocode.config.keys import ServerLimits
 
-from .parking import Parked, Rest
+from .parking import Flow, Parked, Pipeline
 from .patience import LINGER_S, SLOWEST, Patience
 
 _REASONS: Final = {
@@ -40,21 +42,36 @@ class Connection(HttpToolsProtocol):
     limits: ServerLimits
     patience: Patience
 
-    _head_bytes: int | None = None
-    """None outside of a head."""
-    _body_bytes: int | None = None
-    """None outside of a body."""
-    _told: tuple[int, str] | None = None
-    """The status and the reason by which a head is refused that the parser has let pass."""
-    _superfluous = False
-    _refused = False
-    _lost = False
-    _parked: Parked | None = None
+    # Many connections wait, and as a dictionary this would take a kilobyte more.
+    # fmt: off
+    __slots__ = (
+        "_body_bytes", "_head_bytes", "_lost", "_parked", "_refused", "_superfluous", "_told",
+        "access_log", "access_logger", "app", "app_state", "asgi_version", "client", "config", "connections", "cycle",
+        "expect_100_continue", "flow", "headers", "limit_concurrency", "logger", "loop", "parser", "pipeline",
+        "root_path", "scheme", "scope", "server", "server_state", "tasks", "timeout_keep_alive",
+        "timeout_keep_alive_task", "transport", "url", "ws_protocol_class",
+    )
+    # fmt: on
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pipeline = Pipeline()  # type: ignore[assignment]
+        self._head_bytes: int | None = None
+        """None outside of a head."""
+        self._body_bytes: int | None = None
+        """None outside of a body."""
+        self._told: tuple[int, str] | None = None
+        """The status and the reason by which a head is refused that the parser has let pass."""
+        self._superfluous = False
+        self._refused = False
+        self._lost = False
+        self._parked: Parked | None = None
 
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        self.flow = Flow(transport)
         most = self.limits.connections
         self._superfluous = len(self.connections) > most
         if self._superfluous:
@@ -101,7 +118,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError(self._told[1])  # the parser makes its own error of it, which is answered with the reason
         super().on_headers_complete()
         cycle = self.cycle
-        self.scope["extensions"] = {CUT: {"cut": partial(self._cut, cycle)}, PARK: {"park": partial(self._park, cycle)}}
+        self.scope["extensions"] = {CUT: {"cut": partial(self._cut, cycle)}, PARK: {"park": self._park}}
         self._body_bytes = 0
         self.patience.begin(self)
         if self.parser is not None and self.parser.should_upgrade():
@@ -149,13 +166,16 @@ class Connection(HttpToolsProtocol):
             return
         if parked.woken:
             self._parked = None
-            await parked.rest()
-        else:
-            parked.stays = True
-            cycle.disconnected = True  # the library would take the answer for one that was left unfinished
+            await parked.rest(*called)
+            return
+        parked.stay(cycle)
+        cycle.disconnected = True  # the library would take the answer for one that was left unfinished
+        if self.cycle is cycle:  # else there is a request behind it
+            self.cycle = cast(RequestResponseCycle, parked)
+            self.scope, self.headers, self.url = cast(HTTPScope, {}), [], b""
 
-    def _park(self, cycle: RequestResponseCycle, rest: Rest) -> Parked:
-        self._parked = Parked(cycle, rest, self._go_on)
+    def _park(self, rest: ASGIApp) -> Parked:
+        self._parked = Parked(rest, self._go_on)
         return self._parked
 
     def wake(self) -> None:
@@ -165,14 +185,15 @@ class Connection(HttpToolsProtocol):
 
     def _go_on(self, parked: Parked) -> None:
         self._parked = None
-        cycle = parked.cycle
-        cycle.disconnected = self._lost
-        cycle.on_response = self.on_response_complete
-
-        async def rest(*_: Any) -> None:
-            await parked.rest()
-
-        super()._start_asgi_task(cycle, rest)
+        cycle = parked.cycle(
+            logger=self.logger, access_logger=self.access_logger, access_log=self.access_log, default_headers=[],
+            on_response=self.on_response_complete,
+        )  # fmt: skip
+        cycle.disconnected |= self._lost
+        cycle.scope["extensions"] = {CUT: {"cut": partial(self._cut, cycle)}}
+        if self.cycle is cast(RequestResponseCycle, parked):
+            self.cycle = cycle
+        super()._start_asgi_task(cycle, cast(ASGI3Application, parked.rest))
 
     # ── what does not come ───────────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ import resource
 from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -145,7 +146,10 @@ class Starting:
         self._waits = False
         session_id = running.session_id
         self._held.run(self._caller, session_id)
-        running.then(lambda _: self._held.leave(self._caller, session_id))
+        running.then(partial(self._ended, session_id))
+
+    def _ended(self, session_id: str, _: bytes) -> None:
+        self._held.leave(self._caller, session_id)
 
     def over(self) -> None:
         """If no turn came of it, its place is given back."""

@@ -1,5 +1,9 @@
 """The last word on what leaves: no live key, whoever wrote it, in any body; in an error's body not even a short one."""
 
+from collections.abc import Callable
+from functools import partial
+
+from mimocode.asgi.line import PARK, Parked, parker
 from mimocode.asgi.types import ASGIApp, Message, Receive, Scope, Send
 from mimocode.redaction import SURE, Redaction
 
@@ -19,6 +23,10 @@ class Masked:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        park = parker(scope)
+        if park is not None:
+            park = partial(self._parked, park)
+            scope = {**scope, "extensions": {**scope["extensions"], PARK: {"park": park}}}
         failed = False
 
         async def sending(message: Message) -> None:
@@ -33,6 +41,17 @@ class Masked:
             await send(message)
 
         await self._app(scope, receive, sending)
+
+    def _parked(self, park: Callable[[ASGIApp], Parked], rest: ASGIApp) -> Parked:
+        """What an answer says that waits is masked too; its errors are in its JSON, so its status is no error's."""
+        return park(partial(self._rest, rest))
+
+    async def _rest(self, rest: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            body = message.get("body", b"")
+            await send({**message, "body": self._sure(body)} if len(body) >= SURE else message)
+
+        await rest(scope, receive, sending)
 
     def _sure(self, body: bytes) -> bytes:
         # One event goes to many subscribers, as the same object.

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 from urllib.parse import quote
 
@@ -109,7 +110,7 @@ class TurnAnswer(Response):
             await self._left()
 
     def _ready(self, call: Callable[[], None]) -> Callable[[], None]:
-        return self._running.then(lambda _: call())
+        return self._running.then(partial(_called, call))
 
     async def _left(self) -> None:
         """The client has its answer, or has left."""
@@ -141,6 +142,10 @@ class TurnAnswer(Response):
         """What became of the request's preferences. None is named that was not kept to."""
         applied = ", ".join(self._kept_to.values())
         return {"vary": "prefer", **({"preference-applied": applied} if applied else {})}
+
+
+def _called(call: Callable[[], None], _: bytes) -> None:
+    call()
 
 
 def flattened(answer: bytes) -> bytes:

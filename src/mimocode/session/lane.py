@@ -1,6 +1,5 @@
 """Turns that were admitted, in the lane of their session."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,28 +21,34 @@ LAST_EVENTS_S = 0.005
 class Running:
     """The handle of an admitted turn."""
 
+    __slots__ = ("_answer", "_ended", "_then", "session_id", "turn_id")
+
     def __init__(self, session_id: str, turn_id: str) -> None:
         self.session_id = session_id
         self.turn_id = turn_id
-        self._ended = anyio.Event()
-        self._answer = b""
+        self._answer: bytes | None = None
+        self._ended: anyio.Event | None = None
+        """For those who wait in a task, if anybody does."""
         self._then: list[Callable[[bytes], None]] = []
 
     async def answer(self) -> bytes:
         """Waits for the end; the JSON that answers the prompt. Never raises: what went wrong is in it."""
-        await self._ended.wait()
+        if self._answer is None:
+            self._ended = self._ended or anyio.Event()
+            await self._ended.wait()
+        assert self._answer is not None  # the event says so
         return self._answer
 
     @property
     def over(self) -> bool:
         """Whether the answer is there."""
-        return self._ended.is_set()
+        return self._answer is not None
 
     def then(self, call: Callable[[bytes], None]) -> Callable[[], None]:
         """Has `call` called with the answer when the turn ends in this process, at once if it has. Returns what takes
         that back.
         """
-        if self.over:
+        if self._answer is not None:
             call(self._answer)
         else:
             self._then.append(call)
@@ -55,7 +60,8 @@ class Running:
 
     def end(self, answer: bytes) -> None:
         self._answer = answer
-        self._ended.set()
+        if self._ended is not None:
+            self._ended.set()
         called, self._then = self._then, []
         for call in called:
             call(answer)
@@ -91,13 +97,14 @@ class Lane:
     """One session's turns, in the order they were admitted."""
 
     last_number: int
-    waiting: deque[Admitted] = field(default_factory=deque[Admitted])
+    waiting: list[Admitted] = field(default_factory=list[Admitted])
     current: Admitted | None = None
     scope: anyio.CancelScope | None = None
     place: Place | None = None
     driven: bool = False
     """Whether a task runs its turns now."""
-    idle: anyio.Event = field(default_factory=anyio.Event)
+    idle: anyio.Event | None = None
+    """For who waits until nothing runs in it."""
 
     @property
     def turns(self) -> list[Admitted]:

@@ -106,7 +106,7 @@ class Lanes:
         lane.waiting.append(admitted)
         if session_id not in self._lanes:
             self._lanes[session_id] = lane
-            lane.idle, lane.scope, lane.place = anyio.Event(), None, place
+            lane.idle, lane.scope, lane.place = None, None, place
             self._start(session_id, lane)
 
     def _start(self, session_id: str, lane: Lane) -> None:
@@ -117,7 +117,7 @@ class Lanes:
         """Runs the turns until there are none, then the session is idle; or until the first of them is parked."""
         try:
             while lane.turns and not self.stopping:
-                lane.current = lane.current or lane.waiting.popleft()
+                lane.current = lane.current or lane.waiting.pop(0)
                 await self._run(lane, lane.current)
                 if lane.current.parked is None:
                     lane.current = None
@@ -135,7 +135,8 @@ class Lanes:
         del self._lanes[session_id]
         if lane.place is not None and not self.stopping:
             self._sessions.status(lane.place, session_id, Idle())
-        lane.idle.set()
+        if lane.idle is not None:
+            lane.idle.set()
 
     def _park(self, session_id: str) -> None:
         """Its turn has waited for people for a while: if it does nothing else, it is parked."""
@@ -277,5 +278,7 @@ class Lanes:
                 lane.scope.cancel()
             if not lane.driven:
                 self._leave(session_id, lane)
-        for lane in list(self._lanes.values()):
+        while self._lanes:
+            lane = next(iter(self._lanes.values()))
+            lane.idle = lane.idle or anyio.Event()
             await lane.idle.wait()

@@ -1,0 +1,150 @@
+"""An answer that waits at the server: nothing of its request is kept, and it is still what it would have been."""
+
+import gc
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.abc import ByteStream
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from mimocode.asgi.keepalive import KeptAlive
+from mimocode.asgi.ticker import Ticker
+from mimocode.asgi.types import Receive, Scope, Send
+from mimocode.redaction import Redaction
+from mimocode.server.listen import listening
+from mimocode.server.masking import Masked
+
+KEY = "canary-9f3b2c71d5e84a60b7"
+GET = b"GET %b HTTP/1.1\r\nhost: here\r\n\r\n"
+
+
+class Waiting:
+    """`/wait` is answered when `end` is called, with the key in it; any other path at once."""
+
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker = ticker
+        self._over = anyio.Event()
+        self._call: Callable[[], None] | None = None
+        self.left = anyio.Event()
+        self.parked = anyio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] != "/wait":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+            await send({"type": "http.response.body", "body": b"once"})
+            return
+        answer = KeptAlive(self._tail, interval_s=0.02, ticker=self._ticker, ready=self._ready)
+        answer.background = self._leave
+        await answer(scope, receive, send)
+
+    async def _tail(self) -> bytes:
+        await self._over.wait()
+        return b'{"key": "%b"}' % KEY.encode()
+
+    def _ready(self, call: Callable[[], None]) -> Callable[[], None]:
+        self._call = call
+        self.parked.set()
+        return lambda: None
+
+    async def _leave(self) -> None:
+        self.left.set()
+
+    def end(self) -> None:
+        assert self._call is not None
+        self._over.set()
+        self._call()
+
+
+@asynccontextmanager
+async def waiting() -> AsyncGenerator[tuple[Waiting, ByteStream]]:
+    """The application on a real socket, and a connection to it."""
+    with anyio.fail_after(30):
+        async with Ticker() as ticker:
+            app = Waiting(ticker)
+            async with listening(Masked(app, Redaction(KEY))) as place:
+                host, _, port = place.url.removeprefix("http://").rpartition(":")
+                async with await anyio.connect_tcp(host, int(port)) as stream:
+                    yield app, stream
+
+
+async def until(stream: ByteStream, end: bytes) -> bytes:
+    told = b""
+    while not told.endswith(end):
+        told += await stream.receive()
+    return told
+
+
+async def test_while_it_waits_nothing_of_its_request_is_in_memory() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/wait")
+        await until(stream, b"1\r\n \r\n1\r\n \r\n")
+        gc.collect()
+        kept = [one for one in gc.get_objects() if isinstance(one, RequestResponseCycle)]
+        app.end()
+        await until(stream, b"0\r\n\r\n")
+
+    assert kept == []
+
+
+async def test_a_key_does_not_leave_with_an_answer_that_waited() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/wait")
+        await app.parked.wait()
+        await until(stream, b"1\r\n \r\n")
+        app.end()
+        told = await until(stream, b"0\r\n\r\n")
+
+    assert KEY.encode() not in told
+    assert told.count(b'{"key": ') == 1
+
+
+async def test_a_request_behind_one_that_waits_is_answered_after_it_and_the_connection_goes_on() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/wait" + GET % b"/once")
+        await until(stream, b"1\r\n \r\n")
+        app.end()
+        first, _, second = (await until(stream, b"once")).partition(b"0\r\n\r\n")
+        await stream.send(GET % b"/once")
+        third = await until(stream, b"once")
+
+    assert b'{"key": ' in first
+    assert second.startswith(b"HTTP/1.1 200")
+    assert third.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_request_that_comes_while_another_waits_is_answered_after_it() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/wait")
+        await app.parked.wait()
+        await until(stream, b"1\r\n \r\n")
+        await stream.send(GET % b"/once")
+        beats = await until(stream, b"1\r\n \r\n")
+        app.end()
+        rest = await until(stream, b"once")
+
+    assert b"once" not in beats
+    assert rest.index(b'{"key": ') < rest.index(b"0\r\n\r\nHTTP/1.1 200")
+
+
+async def test_a_connection_that_was_to_be_closed_is_closed_after_the_answer() -> None:
+    async with waiting() as (app, stream):
+        await stream.send((GET % b"/wait").replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+        await app.parked.wait()
+        app.end()
+        told = b"".join([chunk async for chunk in stream])
+
+    assert told.endswith(b"0\r\n\r\n")
+
+
+async def test_a_client_that_leaves_while_it_waits_is_noticed() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/wait")
+        await app.parked.wait()
+        await until(stream, b"1\r\n \r\n")
+        await stream.aclose()
+        await app.left.wait()
+
+    assert app.left.is_set()
