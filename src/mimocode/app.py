@@ -14,7 +14,9 @@ import anyio.to_thread
 from mimocode import ids
 from mimocode.audit.file import AuditFile
 from mimocode.audit.writer import Audit
-from mimocode.bus.local import Bus, Published, Subscription
+from mimocode.bus.local import Bus
+from mimocode.bus.published import Published
+from mimocode.bus.subscription import Subscription
 from mimocode.config import instructions, project, secrets, settings
 from mimocode.config.instructions import Gathered
 from mimocode.config.keys import ServerAudit

@@ -10,7 +10,7 @@ import pytest
 from anyio.abc import SocketStream
 
 from mimocode.app import App, open_app
-from mimocode.bus import local
+from mimocode.bus import subscription
 from mimocode.server.http import asgi
 from mimocode.server.listen import Listening, listening
 from mimocode.turn.ports import Place
@@ -77,7 +77,7 @@ async def test_when_the_server_goes_a_stream_tells_what_it_has_and_is_cut(
 async def test_a_stream_that_is_too_slow_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(local, "QUEUE_LIMIT", 8)
+    monkeypatch.setattr(subscription, "QUEUE_LIMIT", 8)
     async with serving(tmp_path) as here, here.reading("/event") as reader:
         here.tell(times=9)
         rest = await read_to_the_end(reader)

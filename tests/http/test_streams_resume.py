@@ -13,7 +13,7 @@ from dirty_equals import IsPartialDict
 
 from mimocode.app import open_app
 from mimocode.asgi.group import task_group
-from mimocode.bus import local
+from mimocode.bus import subscription
 from mimocode.client import AsyncMimo, Backoff
 from mimocode.server.http import asgi
 from mimocode.server.listen import listening
@@ -221,7 +221,7 @@ async def test_a_turn_that_still_runs_is_said_to_be_busy(tmp_path: Path) -> None
 async def test_a_reader_that_is_too_slow_is_cut_off_and_catches_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "QUEUE_LIMIT", 8)
+    monkeypatch.setattr(subscription, "QUEUE_LIMIT", 8)
     async with system(tmp_path) as running:
         begun = await reached(running)
         slow = await running.app.subscribe(str(running.project), begun)

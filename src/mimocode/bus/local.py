@@ -3,29 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
 
 import anyio
 
-from mimocode import ids
 from mimocode.turn.ports import Place
-from mimocode.wire.event import (
-    Body,
-    Durable,
-    Event,
-    Form,
-    GlobalEvent,
-    InstanceDisposed,
-    PartDelta,
-    SecondEvent,
-    SecondPlace,
-)
+from mimocode.wire.event import Body, Form, PartDelta
 
 from .halftold import HalfTold
-
-QUEUE_LIMIT = 20_000
-"""Events a subscriber may lag behind. One more and it is cut off, to connect again: never silently robbed."""
+from .published import Published
+from .subscription import Subscription
 
 OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
@@ -34,196 +20,6 @@ TOGETHER_S = 0.015
 """Deltas that come within it after others leave together: one write for each reader. Nothing else waits."""
 
 _MARKS = 120
-
-Pages = Callable[[], Awaitable[Sequence["Published"] | None]]
-"""What a subscriber has missed, page by page; None when there is no more."""
-
-
-class Published:
-    """One event, encoded at most once for each kind of stream.
-
-    `seq` is the number of the write that stored it, by which a stream can be resumed; None for what is not stored.
-    """
-
-    def __init__(self, place: Place | None, body: Body, seq: int | None = None) -> None:
-        self.place = place
-        self.body = body
-        self.seq = seq
-        self.event = Event(id=ids.ascending("evt"), type=body.type, properties=body)
-
-    @cached_property
-    def plain(self) -> bytes:
-        """The frame for `/event`."""
-        return self._frame(self.event)
-
-    @cached_property
-    def wrapped(self) -> bytes:
-        """The frame for `/global/event`."""
-        place = self.place
-        wrapper = GlobalEvent(
-            directory=place.directory if place else None,
-            project=place.project if place else None,
-            payload=self.event,
-        )
-        return self._frame(wrapper)
-
-    @cached_property
-    def second(self) -> bytes:
-        """The frame for `/api/event`."""
-        place, session_id = self.place, getattr(self.body, "sessionID", None)
-        durable = None if self.seq is None or session_id is None else Durable(aggregateID=session_id, seq=self.seq)
-        told = SecondEvent(
-            id=self.event.id,
-            type=self.event.type,
-            durable=durable,
-            location=SecondPlace(directory=place.directory) if place else None,
-            data=self.body,
-        )
-        return self._frame(told)
-
-    def _frame(self, told: Event | GlobalEvent | SecondEvent) -> bytes:
-        # The id comes last: who is cut off before it has not got the event, and asks for it again.
-        end = b"\n\n" if self.seq is None else b"\nid: %d\n\n" % self.seq
-        return b"data: " + told.encode() + end
-
-
-class Subscription:
-    """One reader's queue. Frames wait here until the socket takes them.
-
-    It has what is told after the write `since`. What was told up to it is for `begin` or `resume` to put before.
-    """
-
-    def __init__(self, bus: "Bus", directory: str | None, since: int, form: Form) -> None:
-        self._bus = bus
-        self._directory = directory
-        self._form: Form = form
-        self.since = since
-        self._frames: deque[bytes] = deque()
-        self._first: Sequence[bytes] = ()
-        self._missed: Pages | None = None
-        self._early = 0
-        """How many frames of what comes before the queue are not sent yet."""
-        self._begun = False
-        self._wake = anyio.Event()
-        self._over = False
-        self.whole = False
-        """Whether it is over because its directory is: otherwise its reader is to connect again."""
-        self.then: Callable[[], None] | None = None
-        """Called when it is closed."""
-        self.queued = 0
-        self.handed = 0
-        """How many of `queued` frames the socket has taken."""
-
-    @property
-    def of(self) -> str | None:
-        """The directory whose events it has; None for all."""
-        return self._directory
-
-    def wants(self, published: Published) -> bool:
-        if self._form == "second" and isinstance(published.body, InstanceDisposed):
-            return False  # it has no such event
-        return self._directory is None or published.place is None or published.place.directory == self._directory
-
-    def offer(self, published: Published, *, wake: bool = True) -> None:
-        """Queues it if it is wanted. Without `wake` it leaves with the next that has it, or when `wake` is called."""
-        if self._over or not self.wants(published):
-            return
-        if len(self._frames) >= QUEUE_LIMIT:
-            self.cut()
-            return
-        self._frames.append(self._frame(published))
-        self.queued += 1
-        if wake:
-            self._wake.set()
-        if self._directory is not None and isinstance(published.body, InstanceDisposed):
-            self.whole = True
-            self.end()
-
-    def wake(self) -> None:
-        """What is queued leaves now."""
-        if self._frames:
-            self._wake.set()
-
-    def _frame(self, published: Published) -> bytes:
-        match self._form:
-            case "plain":
-                return published.plain
-            case "wrapped":
-                return published.wrapped
-            case "second":
-                return published.second
-
-    def begin(self, first: Sequence[Published]) -> None:
-        """Puts `first` before all else. Call it before `take`."""
-        self._first = self._frames_of(first)
-        self._begun = True
-
-    def resume(self, missed: Pages) -> None:
-        """Puts what was missed behind what `begin` put, as it is asked for. Call it after `begin`, before `take`."""
-        self._missed = missed
-
-    def _frames_of(self, told: Sequence[Published]) -> list[bytes]:
-        frames = [self._frame(published) for published in told if self.wants(published)]
-        self._early += len(frames)
-        return frames
-
-    async def take(self) -> Sequence[bytes] | None:
-        """Waits for frames and returns all there are, or a page of what was missed; None when the stream is over."""
-        while True:
-            if self._first:
-                first, self._first = self._first, ()
-                return first
-            if self._missed is not None:
-                await self._next_page(self._missed)
-            elif self._frames:
-                frames = list(self._frames)
-                self._frames.clear()
-                return frames
-            elif self._over:
-                return None
-            else:
-                self._wake = anyio.Event()
-                await self._wake.wait()
-
-    async def _next_page(self, missed: Pages) -> None:
-        page = await missed()
-        if self._missed is None:
-            # Cut off meanwhile: what would come after this page is gone.
-            return
-        if page is None:
-            self._missed = None
-        else:
-            self._first = self._frames_of(page)
-
-    def sent(self, count: int) -> None:
-        early = min(self._early, count)
-        self._early -= early
-        self.handed += count - early
-        self._bus.caught_up()
-
-    @property
-    def catching_up(self) -> bool:
-        """Whether the socket has not taken yet what comes before the queue: a turn may have begun and ended there."""
-        return not self._over and (not self._begun or self._early > 0)
-
-    def cut(self) -> None:
-        """Ends it at once: what is not taken yet is for the reader to ask for again."""
-        self._frames.clear()
-        self._first, self._missed = (), None
-        self.whole = False
-        self.end()
-
-    def end(self) -> None:
-        """No more events; what is queued is still delivered."""
-        self._over = True
-        self._wake.set()
-
-    def close(self) -> None:
-        self._over = True
-        self.handed = self.queued
-        self._bus.forget(self)
-        if self.then is not None:
-            self.then()
 
 
 class Bus:

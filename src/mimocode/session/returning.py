@@ -8,7 +8,8 @@ one, and one that is new may be told what it did not miss. That does no harm to 
 import time
 from collections import Counter
 
-from mimocode.bus.local import Bus, Subscription
+from mimocode.bus.local import Bus
+from mimocode.bus.subscription import Subscription
 
 UNNOTICED_S = 45.0
 """A lost client is noticed at most so long after it heard its last."""

@@ -13,7 +13,9 @@ from typing import Protocol
 import anyio
 
 from mimocode import ids
-from mimocode.bus.local import Bus, Published, Subscription
+from mimocode.bus.local import Bus
+from mimocode.bus.published import Published
+from mimocode.bus.subscription import Subscription
 from mimocode.errors import Unavailable
 from mimocode.store import missed
 from mimocode.store.numbers import AHEAD

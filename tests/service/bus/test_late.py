@@ -3,7 +3,8 @@
 import anyio
 import pytest
 
-from mimocode.bus.local import Bus, Published
+from mimocode.bus.local import Bus
+from mimocode.bus.published import Published
 from mimocode.wire.event import ServerConnected
 
 

@@ -4,7 +4,8 @@ import anyio
 import pytest
 
 from mimocode.bus import local
-from mimocode.bus.local import Bus, Subscription
+from mimocode.bus.local import Bus
+from mimocode.bus.subscription import Subscription
 from mimocode.wire.event import Body, PartDelta, QuestionAsked, SessionIdle
 
 FOR_EVER_S = 3600.0

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mimocode.bus.local import Bus, Subscription
+from mimocode.bus.local import Bus
+from mimocode.bus.subscription import Subscription
 from mimocode.human.asks import Asks
 from mimocode.session.journal import Journal
 from mimocode.session.streams import Streams
