@@ -9,6 +9,7 @@ from anyio.abc import ByteStream
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from mimocode.asgi.keepalive import KeptAlive
+from mimocode.asgi.line import parker
 from mimocode.asgi.ticker import Ticker
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.redaction import Redaction
@@ -20,7 +21,9 @@ GET = b"GET %b HTTP/1.1\r\nhost: here\r\n\r\n"
 
 
 class Waiting:
-    """`/wait` is answered when `end` is called, with the key in it; any other path at once."""
+    """`/wait` is answered when `end` is called, with the key in it; `/late` waits when its client has left already; any
+    other path is answered at once.
+    """
 
     def __init__(self, ticker: Ticker) -> None:
         self._ticker = ticker
@@ -31,6 +34,15 @@ class Waiting:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if scope["path"] == "/late":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            park = parker(scope)
+            assert park is not None
+            park(self._rest)
             return
         if scope["path"] != "/wait":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
@@ -48,6 +60,10 @@ class Waiting:
         self._call = call
         self.parked.set()
         return lambda: None
+
+    async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+        self.left.set()
 
     async def _leave(self) -> None:
         self.left.set()
@@ -143,6 +159,16 @@ async def test_a_client_that_leaves_while_it_waits_is_noticed() -> None:
     async with waiting() as (app, stream):
         await stream.send(GET % b"/wait")
         await app.parked.wait()
+        await until(stream, b"1\r\n \r\n")
+        await stream.aclose()
+        await app.left.wait()
+
+    assert app.left.is_set()
+
+
+async def test_one_that_begins_to_wait_when_its_client_has_left_does_not_wait() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/late")
         await until(stream, b"1\r\n \r\n")
         await stream.aclose()
         await app.left.wait()

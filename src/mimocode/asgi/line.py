@@ -39,8 +39,8 @@ def cut(scope: Scope) -> None:
 class Parked(Protocol):
     """An answer that waits at the server, with a body that has begun."""
 
-    def write(self, body: bytes) -> None:
-        """Sends a piece of the body; not while the client does not read."""
+    def write(self, body: bytes) -> bool:
+        """Sends a piece of the body, and says whether it did: not while the client does not read."""
         ...
 
     def wake(self) -> None:

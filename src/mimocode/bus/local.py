@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Iterable
 
 import anyio
 
 from mimocode.turn.ports import Place
 from mimocode.wire.event import Body, Form, PartDelta
 
+from .channel import Channel
 from .halftold import HalfTold
 from .published import Published
 from .subscription import Subscription
@@ -32,6 +34,9 @@ class Bus:
         """Once a second of writes: when, and the last write that had been told then."""
         self._half_told = HalfTold()
         self._subscriptions: set[Subscription] = set()
+        self._queuing: set[Subscription] = set()
+        """Those of them whose frames wait in their queues; the others' are handed over by channels."""
+        self._channels: dict[tuple[str | None, Form], Channel] = {}
         self._openings: dict[str, tuple[float, list[Published]]] = {}
         """By session, the oldest first."""
         self._pruning: asyncio.TimerHandle | None = None
@@ -49,7 +54,21 @@ class Bus:
         """
         subscription = Subscription(self, directory, self._seq, form or ("wrapped" if directory is None else "plain"))
         self._subscriptions.add(subscription)
+        self._queuing.add(subscription)
         return subscription
+
+    def hand(self, subscription: Subscription) -> None:
+        self._queuing.discard(subscription)
+        kind = subscription.of, subscription.form
+        self._channels.setdefault(kind, Channel(*kind)).join(subscription)
+
+    def queue(self, subscription: Subscription) -> Iterable[bytes]:
+        self._queuing.add(subscription)
+        kind = subscription.of, subscription.form
+        left = self._channels[kind].leave(subscription)
+        if not self._channels[kind]:
+            del self._channels[kind]
+        return left
 
     def openings(self) -> list[Published]:
         """The first events of turns that began just now, in the order they were told."""
@@ -63,6 +82,7 @@ class Bus:
 
     def forget(self, subscription: Subscription) -> None:
         self._subscriptions.discard(subscription)
+        self._queuing.discard(subscription)
         self.caught_up()
 
     def publish(self, place: Place | None, body: Body, seq: int | None = None) -> None:
@@ -77,7 +97,10 @@ class Bus:
             else:
                 del self._openings[session_id]
         wake = not isinstance(body, PartDelta) or self._leaves_now()
-        for subscription in self._subscriptions:
+        queuing = tuple(self._queuing)  # who does not take it from its channel has it in its queue by that
+        for channel in tuple(self._channels.values()):
+            channel.offer(published, wake=wake)
+        for subscription in queuing:
             subscription.offer(published, wake=wake)
 
     def _leaves_now(self) -> bool:
@@ -97,7 +120,9 @@ class Bus:
             self._held.cancel()
             self._held = None
             self._deltas_left_s = time.monotonic()
-            for subscription in self._subscriptions:
+            for channel in tuple(self._channels.values()):
+                channel.wake()
+            for subscription in self._queuing:
                 subscription.wake()
 
     def reached(self, seq: int) -> None:
@@ -153,7 +178,7 @@ class Bus:
 
     def end(self) -> None:
         """Ends every stream, after what is queued: the server is going, and its readers are to look for the next."""
-        for subscription in self._subscriptions:
+        for subscription in tuple(self._subscriptions):
             subscription.end()
 
     def _prune(self) -> None:

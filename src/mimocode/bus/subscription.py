@@ -1,7 +1,7 @@
-"""One reader's queue of events."""
+"""One reader of events: a queue, or a way by which they are handed over as they are told."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 import anyio
@@ -24,9 +24,17 @@ class Owner(Protocol):
 
     def caught_up(self) -> None: ...
 
+    def hand(self, subscription: "Subscription") -> None:
+        """From now on its frames are written, not queued."""
+        ...
+
+    def queue(self, subscription: "Subscription") -> Iterable[bytes]:
+        """From now on its frames are queued again. Returns those that were told and not written."""
+        ...
+
 
 class Subscription:
-    """One reader's queue. Frames wait here until the socket takes them.
+    """One reader's queue. Frames wait here until the socket takes them, or are written as they come: see `hand_to`.
 
     It has what is told after the write `since`. What was told up to it is for `begin` or `resume` to put before.
     """
@@ -46,8 +54,10 @@ class Subscription:
         self._over = False
         self.whole = False
         """Whether it is over because its directory is: otherwise its reader is to connect again."""
-        self.then: Callable[[], None] | None = None
-        """Called when it is closed."""
+        self.write: Callable[[bytes], bool] = _refused
+        self._call: Callable[[], None] | None = None
+        """There while it is written to."""
+        self._closing: list[Callable[[], None]] = []
         self.queued = 0
         self.handed = 0
         """How many of `queued` frames the socket has taken."""
@@ -56,6 +66,40 @@ class Subscription:
     def of(self) -> str | None:
         """The directory whose events it has; None for all."""
         return self._directory
+
+    @property
+    def form(self) -> Form:
+        """How its events are spelled."""
+        return self._form
+
+    @property
+    def idle(self) -> bool:
+        """Whether `take` would wait."""
+        return not (self._first or self._missed is not None or self._frames or self._over)
+
+    def hand_to(self, write: Callable[[bytes], bool], call: Callable[[], None]) -> None:
+        """From now on frames are given to `write` as they are told, which says whether it took them.
+
+        When it did not, or nothing more comes, `call` is called once, and what is left is for `take`. Calling `take`
+        ends it too.
+        """
+        self.write, self._call = write, call
+        self._bus.hand(self)
+        if not self.idle:
+            self.take_back(())
+
+    def take_back(self, frames: Iterable[bytes]) -> None:
+        """These were not taken: they, and what follows, wait for `take`. Nothing happens if they wait already."""
+        call, self._call = self._call, None
+        if call is None:
+            return
+        self.write = _refused
+        before = len(self._frames)
+        self._frames.extend(frames)
+        self._frames.extend(self._bus.queue(self))
+        self.queued += len(self._frames) - before
+        self._wake.set()
+        call()
 
     def wants(self, published: Published) -> bool:
         return published.is_for(self._directory, self._form)
@@ -72,8 +116,7 @@ class Subscription:
         if wake:
             self._wake.set()
         if self._directory is not None and isinstance(published.body, InstanceDisposed):
-            self.whole = True
-            self.end()
+            self.end(whole=True)
 
     def wake(self) -> None:
         """What is queued leaves now."""
@@ -96,6 +139,7 @@ class Subscription:
 
     async def take(self) -> Sequence[bytes] | None:
         """Waits for frames and returns all there are, or a page of what was missed; None when the stream is over."""
+        self.take_back(())
         while True:
             if self._first:
                 first, self._first = self._first, ()
@@ -135,19 +179,33 @@ class Subscription:
 
     def cut(self) -> None:
         """Ends it at once: what is not taken yet is for the reader to ask for again."""
+        self.take_back(())
         self._frames.clear()
         self._first, self._missed = (), None
         self.whole = False
         self.end()
 
-    def end(self) -> None:
+    def end(self, *, whole: bool = False) -> None:
         """No more events; what is queued is still delivered."""
+        self.whole = self.whole or whole
         self._over = True
         self._wake.set()
+        self.take_back(())
+
+    def on_close(self, call: Callable[[], None]) -> None:
+        """Has `call` called when it is closed."""
+        self._closing.append(call)
 
     def close(self) -> None:
         self._over = True
+        self.take_back(())
         self.handed = self.queued
         self._bus.forget(self)
-        if self.then is not None:
-            self.then()
+        closing, self._closing = self._closing, []
+        for call in closing:
+            call()
+
+
+def _refused(frames: bytes) -> bool:
+    """In the place of a way to hand frames over."""
+    return False

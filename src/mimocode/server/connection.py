@@ -118,7 +118,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError(self._told[1])  # the parser makes its own error of it, which is answered with the reason
         super().on_headers_complete()
         cycle = self.cycle
-        self.scope["extensions"] = {CUT: {"cut": partial(self._cut, cycle)}, PARK: {"park": self._park}}
+        self.scope["extensions"] = self._extensions(cycle)
         self._body_bytes = 0
         self.patience.begin(self)
         if self.parser is not None and self.parser.should_upgrade():
@@ -145,6 +145,9 @@ class Connection(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def _extensions(self, cycle: RequestResponseCycle) -> dict[str, dict[object, object]]:
+        return {CUT: {"cut": partial(self._cut, cycle)}, PARK: {"park": self._park}}
+
     def _cut(self, cycle: RequestResponseCycle) -> None:
         """Closes the connection behind what is written; of this answer nothing more is."""
         if not cycle.response_complete:
@@ -161,12 +164,10 @@ class Connection(HttpToolsProtocol):
         self, cycle: RequestResponseCycle, app: Callable[..., Awaitable[None]], *called: Any
     ) -> None:
         await app(*called)
-        parked = self._parked
-        if parked is None:
-            return
-        if parked.woken:
+        while (parked := self._parked) is not None and (parked.woken or self._lost):
             self._parked = None
             await parked.rest(*called)
+        if parked is None:
             return
         parked.stay(cycle)
         cycle.disconnected = True  # the library would take the answer for one that was left unfinished
@@ -190,10 +191,10 @@ class Connection(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )  # fmt: skip
         cycle.disconnected |= self._lost
-        cycle.scope["extensions"] = {CUT: {"cut": partial(self._cut, cycle)}}
+        cycle.scope["extensions"] = self._extensions(cycle)
         if self.cycle is cast(RequestResponseCycle, parked):
             self.cycle = cycle
-        super()._start_asgi_task(cycle, cast(ASGI3Application, parked.rest))
+        self._start_asgi_task(cycle, cast(ASGI3Application, parked.rest))
 
     # ── what does not come ───────────────────────────────────────────────────────────────────────────────
 

@@ -9,7 +9,7 @@ turns, pending asks, event streams of a caller    429 and `retry-after`
 
 import resource
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -82,16 +82,15 @@ class Held:
         """Of each caller, the number of turns by session."""
         self._number: Counter[str] = Counter()
 
-    @contextmanager
-    def stream(self, caller: str) -> Generator[None]:
-        """An event stream is open inside the block. Raises `TooMany`."""
+    def stream(self, caller: str) -> Callable[[], None]:
+        """An event stream is open until what is returned is called. Raises `TooMany`."""
         if self._streams[caller] >= self._limits.streams:
             raise _too_many(caller, f"{self._limits.streams} event streams open", "Close one", "streams")
         self._streams[caller] += 1
-        try:
-            yield
-        finally:
-            self._streams[caller] -= 1
+        return partial(self._close, caller)
+
+    def _close(self, caller: str) -> None:
+        self._streams[caller] -= 1
 
     @contextmanager
     def starting(self, caller: str) -> Generator["Starting"]:

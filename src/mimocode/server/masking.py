@@ -23,10 +23,7 @@ class Masked:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        park = parker(scope)
-        if park is not None:
-            park = partial(self._parked, park)
-            scope = {**scope, "extensions": {**scope["extensions"], PARK: {"park": park}}}
+        scope = self._parking(scope)
         failed = False
 
         async def sending(message: Message) -> None:
@@ -37,24 +34,47 @@ class Masked:
                 if failed:
                     message = {**message, "body": self._redaction.masked(body, sure=False)}
                 elif len(body) >= SURE:
-                    message = {**message, "body": self._sure(body)}
+                    message = {**message, "body": self.sure(body)}
             await send(message)
 
         await self._app(scope, receive, sending)
 
-    def _parked(self, park: Callable[[ASGIApp], Parked], rest: ASGIApp) -> Parked:
+    def _parking(self, scope: Scope) -> Scope:
         """What an answer says that waits is masked too; its errors are in its JSON, so its status is no error's."""
-        return park(partial(self._rest, rest))
+        park = parker(scope)
+        if park is None:
+            return scope
+        return {**scope, "extensions": {**scope["extensions"], PARK: {"park": partial(self._parked, park)}}}
+
+    def _parked(self, park: Callable[[ASGIApp], Parked], rest: ASGIApp) -> Parked:
+        return _Parked(park(partial(self._rest, rest)), self.sure)
 
     async def _rest(self, rest: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             body = message.get("body", b"")
-            await send({**message, "body": self._sure(body)} if len(body) >= SURE else message)
+            await send({**message, "body": self.sure(body)} if len(body) >= SURE else message)
 
-        await rest(scope, receive, sending)
+        await rest(self._parking(scope), receive, sending)
 
-    def _sure(self, body: bytes) -> bytes:
+    def sure(self, body: bytes) -> bytes:
+        """Without keys of which no part is a word."""
         # One event goes to many subscribers, as the same object.
         if body is not self._last[0]:
             self._last = (body, self._redaction.masked(body))
         return self._last[1]
+
+
+class _Parked:
+    """An answer that waits, whose pieces are masked."""
+
+    __slots__ = ("_parked", "_sure")
+
+    def __init__(self, parked: Parked, sure: Callable[[bytes], bytes]) -> None:
+        self._parked = parked
+        self._sure = sure
+
+    def write(self, body: bytes) -> bool:
+        return self._parked.write(self._sure(body) if len(body) >= SURE else body)
+
+    def wake(self) -> None:
+        self._parked.wake()

@@ -62,9 +62,11 @@ class Parked:
     def body(self, more: bytes) -> None:
         """Whoever waits in the middle of an answer has read what it wanted to read."""
 
-    def write(self, body: bytes) -> None:
-        if self.stays and not self.woken and not self._flow.write_paused and not self._transport.is_closing():
-            self._transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
+    def write(self, body: bytes) -> bool:
+        if not self.stays or self.woken or self._flow.write_paused or self._transport.is_closing():
+            return False
+        self._transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
+        return True
 
     def wake(self) -> None:
         if not self.woken:

@@ -7,6 +7,7 @@ one, and one that is new may be told what it did not miss. That does no harm to 
 
 import time
 from collections import Counter
+from functools import partial
 
 from mimocode.bus.local import Bus
 from mimocode.bus.subscription import Subscription
@@ -60,7 +61,7 @@ class Returning:
     def listens(self, listener: str, subscription: Subscription) -> None:
         """From now on, until the subscription is closed."""
         self._here[listener] += 1
-        subscription.then = lambda: self._leaves(listener)
+        subscription.on_close(partial(self._leaves, listener))
 
     def _leaves(self, listener: str) -> None:
         self._here[listener] -= 1

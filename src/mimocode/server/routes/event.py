@@ -7,11 +7,12 @@ often: for the same reasons, read when the stream begins.
 """
 
 import re
+from contextlib import ExitStack
 
 from fastapi import Request
 
 from mimocode.app import App
-from mimocode.asgi.sse import EventStream
+from mimocode.asgi.sse import EventStream, Source
 from mimocode.asgi.types import Receive, Scope, Send
 from mimocode.errors import Invalid, MimoError
 from mimocode.server import deps, errors, heartbeat
@@ -46,18 +47,11 @@ async def of_all_second(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _stream(scope: Scope, receive: Receive, send: Send, directory: str | None, form: Form | None = None) -> None:
     try:
-        with deps.held_in(scope).stream(caller_of(scope)):
-            await _streamed(scope, receive, send, directory, form)
+        source = await _subscribed(scope, directory, form)
     except MimoError as error:
         await errors.response_of(error)(scope, receive, send)
-
-
-async def _streamed(scope: Scope, receive: Receive, send: Send, directory: str | None, form: Form | None) -> None:
-    """Raises `MimoError` before anything is sent."""
+        return
     app: App = scope["app"].state.services
-    request = Request(scope)
-    listener = None if directory or form else deps.listener_of(request)
-    source = await app.subscribe(directory, _after(request), listener=listener, form=form)
     silence_s = heartbeat.interval_s(Request(scope).headers, app.env)
     stream = EventStream(
         source,
@@ -67,6 +61,20 @@ async def _streamed(scope: Scope, receive: Receive, send: Send, directory: str |
         comment_after_s=silence_s if silence_s < _HEARTBEAT_S else None,
     )
     await stream(scope, receive, send)
+
+
+async def _subscribed(scope: Scope, directory: str | None, form: Form | None) -> Source:
+    """Counted among its caller's until it is closed. Raises `MimoError`."""
+    app: App = scope["app"].state.services
+    request = Request(scope)
+    listener = None if directory or form else deps.listener_of(request)
+    with ExitStack() as failed:
+        leave = deps.held_in(scope).stream(caller_of(scope))
+        failed.callback(leave)
+        source = await app.subscribe(directory, _after(request), listener=listener, form=form)
+        failed.pop_all()
+    source.on_close(leave)
+    return source
 
 
 def _after(request: Request) -> int | None:
