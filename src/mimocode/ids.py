@@ -5,7 +5,7 @@ also within a millisecond. Clients sort messages and parts by id. Session ids de
 """
 
 import hashlib
-import secrets
+import os
 import threading
 import time
 from typing import Literal
@@ -15,8 +15,15 @@ Prefix = Literal["ses", "msg", "prt", "que", "per", "evt", "prj", "tool"]
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _MASK = (1 << 48) - 1
 _TAIL = 14
+_LETTERS = bytes(ord(_ALPHABET[number % len(_ALPHABET)]) for number in range(256))
+"""A letter for each byte. Eight of them are a little likelier, which no id is the worse for."""
+_DRAWN = 256
+"""So many tails are drawn from the operating system at once."""
 _lock = threading.Lock()
 _last = 0
+_tails: list[str] = []
+_tails_of = 0
+"""The process that drew them: a fork must not use its parent's."""
 
 
 def now_ms() -> int:
@@ -24,11 +31,23 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _tick() -> int:
+def moment() -> int:
+    """A new moment, later than all that this process had before: what an id says of time."""
     global _last
     with _lock:
         _last = max(_last + 1, now_ms() << 12)
         return _last
+
+
+def _tail() -> str:
+    """Fourteen letters at random."""
+    global _tails_of
+    with _lock:
+        if not _tails or _tails_of != os.getpid():
+            letters = os.urandom(_DRAWN * _TAIL).translate(_LETTERS).decode("ascii")
+            _tails[:] = [letters[at : at + _TAIL] for at in range(0, len(letters), _TAIL)]
+            _tails_of = os.getpid()
+        return _tails.pop()
 
 
 def follow(made: str) -> None:
@@ -59,14 +78,14 @@ def _base62(number: int) -> str:
     return "".join(digits)
 
 
-def ascending(prefix: Prefix) -> str:
-    """A new id, greater than every id of its prefix this process made before."""
-    return f"{prefix}_{_tick() & _MASK:012x}{_base62(secrets.randbits(84))}"
+def ascending(prefix: Prefix, at: int | None = None) -> str:
+    """A new id, greater than every id of its prefix this process made before; or one of a `moment` before."""
+    return f"{prefix}_{(moment() if at is None else at) & _MASK:012x}{_tail()}"
 
 
 def descending(prefix: Prefix) -> str:
     """A new id, smaller than every id of its prefix this process made before."""
-    return f"{prefix}_{~_tick() & _MASK:012x}{_base62(secrets.randbits(84))}"
+    return f"{prefix}_{~moment() & _MASK:012x}{_tail()}"
 
 
 def derived(prefix: Prefix, origin: str, discriminator: str = "") -> str:

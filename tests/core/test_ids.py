@@ -1,6 +1,8 @@
 """Ids in the wire's form, ascending however fast they are made."""
 
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -49,6 +51,29 @@ def test_a_clock_that_goes_back_does_not_take_the_ids_with_it(monkeypatch: pytes
     after = ids.ascending("msg")
 
     assert before < after
+
+
+def test_a_forked_process_does_not_draw_what_its_parent_draws() -> None:
+    script = """
+import os
+from mimocode import ids
+ids.ascending("msg")
+child = os.fork()
+made = [ids.ascending("msg")[-14:] for _ in range(1000)]
+os.write(1, "".join(one + "\\n" for one in made).encode())
+child and os.waitpid(child, 0)
+"""
+
+    drawn = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+
+    assert (len(drawn), len(set(drawn))) == (2000, 2000)
+
+
+def test_an_id_of_a_moment_comes_before_those_of_later_moments() -> None:
+    moment = ids.moment()
+    later = ids.ascending("evt")
+
+    assert ids.ascending("evt", moment) < later
 
 
 def test_ids_have_the_wires_form() -> None:

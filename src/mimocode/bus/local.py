@@ -40,6 +40,7 @@ class Bus:
         self._openings: dict[str, tuple[float, list[Published]]] = {}
         """By session, the oldest first."""
         self._pruning: asyncio.TimerHandle | None = None
+        """Looks after them as long as there are some."""
         self._caught_up: anyio.Event | None = None
         self._deltas_left_s = float("-inf")
         """When deltas were last let go."""
@@ -74,7 +75,7 @@ class Bus:
         """The first events of turns that began just now, in the order they were told."""
         self._prune()
         told = [published for _, opening in self._openings.values() for published in opening]
-        return sorted(told, key=lambda published: published.event.id)
+        return sorted(told, key=lambda published: published.moment)
 
     def half_told(self, directory: str | None) -> list[Published]:
         """Texts that are being told piece by piece, each as far as it was told."""
@@ -146,7 +147,8 @@ class Bus:
         """A turn of this session begins: its first events are kept for who comes late."""
         self._openings.pop(session_id, None)
         self._openings[session_id] = (time.monotonic() + OPENING_S, [])
-        self._prune()
+        if not self._pruning:
+            self._prune_until_none()
 
     def caught_up(self) -> None:
         """A subscriber has taken more, or left: who waits for that looks again."""
@@ -182,14 +184,15 @@ class Bus:
             subscription.end()
 
     def _prune(self) -> None:
-        """Lets go what nobody comes late for any more, now and as long as there is something."""
+        """Lets go what nobody comes late for any more."""
         now = time.monotonic()
-        if self._pruning is not None:
-            self._pruning.cancel()
-            self._pruning = None
         while self._openings:
             session_id, (until, _) = next(iter(self._openings.items()))
-            if until > now:
-                self._pruning = asyncio.get_running_loop().call_later(until - now, self._prune)
+            if until >= now:
                 return
             del self._openings[session_id]
+
+    def _prune_until_none(self) -> None:
+        self._prune()
+        later = asyncio.get_running_loop().call_later
+        self._pruning = later(max(OPENING_S, 0.0), self._prune_until_none) if self._openings else None

@@ -17,7 +17,13 @@ class Published:
         self.place = place
         self.body = body
         self.seq = seq
-        self.event = Event(id=ids.ascending("evt"), type=body.type, properties=body)
+        self.moment = ids.moment()
+        """When it was told: events are in this order, and so are their ids."""
+
+    @cached_property
+    def event(self) -> Event:
+        """The event on the wire, made when somebody listens."""
+        return Event(id=ids.ascending("evt", self.moment), type=self.body.type, properties=self.body)
 
     @cached_property
     def plain(self) -> bytes:

@@ -31,6 +31,12 @@ def matches(text: str, pattern: str) -> bool:
 
 
 @lru_cache(maxsize=_CACHED_PATTERNS)
+def _speaks_of(rule_permission: str, name: str) -> bool:
+    """Whether a rule is about a permission. There are few of both, and every turn asks for all of them."""
+    return matches(name, rule_permission)
+
+
+@lru_cache(maxsize=_CACHED_PATTERNS)
 def _compiled(pattern: str) -> re.Pattern[str]:
     pattern = pattern.replace("\\", "/")
     expression = _expression(pattern)
@@ -56,14 +62,14 @@ def evaluate(permission: str, pattern: str, *rulesets: Iterable[Rule]) -> Rule:
     """The rule that decides whether `permission` may be used on `pattern`; an ``ask`` of its own when none matches."""
     for ruleset in reversed(rulesets):
         for rule in reversed(_sequence(ruleset)):
-            if matches(permission, rule.permission) and matches(pattern, rule.pattern):
+            if _speaks_of(rule.permission, permission) and matches(pattern, rule.pattern):
                 return rule
     return Rule(permission=permission, pattern=EVERYTHING, action="ask")
 
 
 def relevant(permission: str, *rulesets: Iterable[Rule]) -> list[Rule]:
     """The rules that speak of `permission`, weakest first: what a refused model is shown."""
-    return [rule for ruleset in rulesets for rule in ruleset if matches(permission, rule.permission)]
+    return [rule for ruleset in rulesets for rule in ruleset if _speaks_of(rule.permission, permission)]
 
 
 def disabled(tools: Iterable[str], *rulesets: Iterable[Rule]) -> set[str]:
@@ -78,7 +84,7 @@ def disabled(tools: Iterable[str], *rulesets: Iterable[Rule]) -> set[str]:
 def _refused(tool: str, rules: Sequence[Rule]) -> bool:
     names = {tool, "edit"} if tool in EDITING else {tool}
     for rule in reversed(rules):
-        if any(matches(name, rule.permission) for name in names):
+        if any(_speaks_of(rule.permission, name) for name in names):
             return rule.action == "deny" and rule.pattern == EVERYTHING
     return False
 

@@ -1,11 +1,13 @@
 """A stream that connects when its turn is nearly over."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
+from mimocode.bus import local
 from mimocode.bus.local import Bus
 from mimocode.bus.published import Published
-from mimocode.wire.event import ServerConnected
+from mimocode.wire.event import ServerConnected, SessionIdle
 
 
 @pytest.mark.parametrize("when", ["before it begins", "before its first frames are taken"])
@@ -39,3 +41,20 @@ async def test_an_answer_waits_for_nobody_who_has_left() -> None:
 
     with anyio.fail_after(10):
         assert await bus.flushed(patience_s=3600) is False
+
+
+async def test_the_first_events_of_a_turn_leave_the_memory_also_when_no_other_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "OPENING_S", 0.05)
+    bus = Bus()
+    bus.opening("ses_1")
+    bus.publish(None, SessionIdle(sessionID="ses_1"))
+    kept = [one.body for one in bus.openings()]
+    openings = vars(bus)["_openings"]
+
+    with anyio.fail_after(20):
+        while openings:
+            await anyio.lowlevel.checkpoint()
+
+    assert kept == [SessionIdle(sessionID="ses_1")]
