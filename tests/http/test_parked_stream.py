@@ -80,6 +80,7 @@ async def test_one_that_stops_reading_gets_all_of_it_in_order_when_it_reads_agai
         await parked()
         for number in range(sent):
             running.app.bus.publish(None, SessionIdle(sessionID=f"ses_{number:05}_" + "x" * 1000))
+            await anyio.lowlevel.checkpoint()
         with anyio.fail_after(20):
             while not answering():
                 await anyio.lowlevel.checkpoint()

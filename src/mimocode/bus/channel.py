@@ -30,13 +30,11 @@ class Channel:
         del self._readers[reader]
         return tuple(self._frames)
 
-    def offer(self, published: Published, *, wake: bool) -> None:
-        """Hands it over if it is wanted. Without `wake` it goes with the next, or when `wake` is called."""
+    def offer(self, published: Published) -> None:
+        """Has it handed over if it is wanted, when `wake` is called next."""
         if not self._readers or not published.is_for(self._directory, self._form):
             return
         self._frames.append(published.frame(self._form))
-        if wake:
-            self.wake()
         if self._directory is not None and isinstance(published.body, InstanceDisposed):
             for reader in tuple(self._readers):
                 reader.end(whole=True)

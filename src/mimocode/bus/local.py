@@ -46,6 +46,8 @@ class Bus:
         """When deltas were last let go."""
         self._held: asyncio.TimerHandle | None = None
         """Lets go the deltas that wait for others."""
+        self._handing: asyncio.Handle | None = None
+        """Hands over what was told in this round of the event loop."""
 
     def subscribe(self, directory: str | None, form: Form | None = None) -> Subscription:
         """A queue of the events of one directory, or of all (None), from now on.
@@ -100,7 +102,10 @@ class Bus:
         wake = not isinstance(body, PartDelta) or self._leaves_now()
         queuing = tuple(self._queuing)  # who does not take it from its channel has it in its queue by that
         for channel in tuple(self._channels.values()):
-            channel.offer(published, wake=wake)
+            channel.offer(published)
+        if wake and self._channels and self._handing is None:
+            # What is told in one round of the event loop, often all of a transaction, is one write for each reader.
+            self._handing = asyncio.get_running_loop().call_soon(self._hand_over)
         for subscription in queuing:
             subscription.offer(published, wake=wake)
 
@@ -121,10 +126,16 @@ class Bus:
             self._held.cancel()
             self._held = None
             self._deltas_left_s = time.monotonic()
-            for channel in tuple(self._channels.values()):
-                channel.wake()
             for subscription in self._queuing:
                 subscription.wake()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._handing is not None:
+            self._handing.cancel()
+            self._handing = None
+        for channel in tuple(self._channels.values()):
+            channel.wake()
 
     def reached(self, seq: int) -> None:
         """All that was stored up to that write has been told, if it is to be told."""
