@@ -98,7 +98,9 @@ async def test_what_other_programs_left_in_tmp_is_out_of_reach(at: Place, tmp_pa
     foreign = tmp_path / "foreign"
     foreign.write_text(CANARY)
 
-    done = await at.run(f"foreign={foreign}; ls /tmp; cat $foreign; echo x > $foreign")
+    (at.project / "where").write_text(str(foreign))  # a path in the command itself would be asked for, and let in
+
+    done = await at.run("foreign=$(cat where); ls /tmp; cat $foreign; echo x > $foreign")
 
     assert foreign.read_text() == CANARY
     assert CANARY not in done.output
@@ -163,7 +165,9 @@ async def test_commits_can_be_made_in_a_linked_worktree(at: Place) -> None:
     at.project.rmdir()
     git(main, "worktree", "add", "-q", "-b", "side", str(at.project))
 
-    done = await at.run(f"echo two > a.txt; {COMMIT} && git log --oneline | wc -l; there={main}; echo x > $there/a.txt")
+    (at.project / "where").write_text(str(main))
+
+    done = await at.run(f"echo two > a.txt; {COMMIT} && git log --oneline | wc -l; echo x > $(cat where)/a.txt")
 
     assert done.output.startswith("2\n")
     assert (main / "a.txt").read_text() == "one\n"
@@ -291,6 +295,18 @@ async def test_the_environment_is_an_allow_list(at: Place) -> None:
     assert "HTTPS_PROXY=http://proxy:3128" in plain.output
     assert more.output == f"{CANARY} 1\n"
     assert "Commands are not given MY_SERVICE" in missed.output
+
+
+async def test_its_temporary_folder_is_not_outside_and_what_a_human_names_is_the_humans(at: Place) -> None:
+    command = f"tool --out=$TMPDIR/x -o{at.sandbox.temporary(at.project, at.project)}/y"
+
+    inside = await at.needs(command)
+    outside = await at.needs(command, sandbox=False)
+    by_human = await at.needs(f"tool --out={at.home}/x", by_human=True)
+
+    assert [need.permission for need in inside] == ["bash"]
+    assert [need.permission for need in outside] == ["external_directory", "bash", "sandbox"]
+    assert [need.permission for need in by_human] == ["bash"]
 
 
 async def test_a_model_is_told_of_the_sandbox_and_leaving_it_is_asked_for(at: Place) -> None:
