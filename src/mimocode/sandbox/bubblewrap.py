@@ -10,7 +10,12 @@ from .view import ROOT, TEMPORARY, Access, View
 
 _WITHIN_S = 10
 _UNSHARED = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
-_MADE = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+_SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
+"""Through these root would change the machine, also without any capability: what it runs when a program crashes, say."""
+_MADE = (
+    *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+    *(word for path in _SETTINGS for word in ("--ro-bind-try", path, path)),
+)
 _BOUND = ("--cap-drop", "ALL", "--die-with-parent")
 _NO_MORE = "--disable-userns"
 

@@ -21,7 +21,7 @@ _GLOB = re.compile(r"[*?\[{]")
 _SHAPED = re.compile(r"\\(.)|([*?\[])|(\{)", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
 _MENTIONED = re.compile(r"(?<![\w${/.-])[A-Za-z_]\w*")
-_SETS_OTHERS = re.compile(r"(?:^|[\s;&|({`])(?:source|\.|eval|read|mapfile|readarray|getopts|declare|set)(?=\s|$)")
+_SETS_OTHERS = re.compile(r"(?:^|[\s;&|({`])(?:source|\.)(?=\s)")
 _OF_BASH = re.compile(
     r"BASH\w*|COMP_\w+|DIRSTACK|E?UID|EPOCH\w+|FUNCNAME|GROUPS|HIST\w+|HOST\w*|IFS|LINENO|MACHTYPE|OLDPWD|OPT\w+|OS\w+"
     r"|PATH|PIPESTATUS|PPID|PS\d|RANDOM|REPLY|SECONDS|SHELL\w*|SHLVL|SRANDOM|TERM|_"
