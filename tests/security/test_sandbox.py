@@ -47,7 +47,7 @@ async def test_the_project_and_the_temporary_folder_can_be_worked_in(at: Place) 
         "echo x > /etc/mimo-was-here",
         "echo x > /proc/sys/kernel/hostname.mimo || echo x > /proc/sysrq-trigger",
         "mknod disk b 8 0",
-        "there=/proc/sys/kernel/core_pattern; was=$(cat $there) && echo \"$was\" > $there",
+        'there=/proc/sys/kernel/core_pattern; was=$(cat $there) && echo "$was" > $there',
         "there=/proc/sys/vm/swappiness; was=$(cat $there) && echo $was > $there",
         "umount /proc/sys && exit; mount -o remount,rw /proc/sys",
     ],

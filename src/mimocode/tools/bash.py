@@ -203,6 +203,8 @@ def _said(ended: Ended, timeout_ms: int) -> list[str]:
             f"The command was ended when its time ran out, after {timeout_ms} ms. If it needs longer and does not wait "
             "for input, run it again with a larger timeout."
         ]
+    if ended.crowded:
+        return ["The command was ended: it was more processes at once than the sandbox allows."]
     if ended.held:
         return [
             "Processes that the command left in the background still held its output, so they were ended with it. To "
