@@ -27,7 +27,7 @@ _LONGEST = 4096
 
 @cache
 def usable() -> bool:
-    """Whether this process is one that needs it, and it works: tried, not assumed. Blocking, some 20 ms the first time."""
+    """Whether this process is one that needs it, and it works: tried, not assumed. Blocking, 20 ms the first time."""
     found = re.match(r"(\d+)\.(\d+)", os.uname().release)
     new = found is not None and (int(found[1]), int(found[2])) >= _OLDEST  # before, it would be the whole machine's
     return new and os.geteuid() == 0 and bool(bubblewrap.usable()) and _tried()
