@@ -192,15 +192,18 @@ async def test_a_program_that_swaps_a_folder_all_the_time_leads_no_undo_out(tmp_
     written(outside, {"a": "theirs"})
     over = threading.Event()
 
+    sub, aside = project / "sub", project / "aside"
+
     def swap() -> None:
         while not over.is_set():
-            (project / "sub").rename(project / "aside")
-            (project / "sub").symlink_to(outside)
-            (project / "sub").unlink()
             with suppress(OSError):  # an undo has made the folder anew
-                (project / "aside").rename(project / "sub")
-                continue
-            shutil.rmtree(project / "aside", ignore_errors=True)
+                sub.rename(aside)
+                sub.symlink_to(outside)
+            if sub.is_symlink():
+                sub.unlink()
+            with suppress(OSError):
+                aside.rename(sub)
+            shutil.rmtree(aside, ignore_errors=True)
 
     program = threading.Thread(target=swap)
     program.start()
