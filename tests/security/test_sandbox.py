@@ -97,6 +97,32 @@ async def test_proc_leads_nowhere(at: Place) -> None:
     assert sys.executable not in done.output
 
 
+OPENING = """
+import os
+for top in ("/proc", "/sys", "/dev"):
+    for folder, folders, files in os.walk(top):
+        if folder == "/proc":
+            folders[:] = [name for name in folders if not name.isdigit() and name not in ("self", "thread-self")]
+        for path in (os.path.join(folder, name) for name in files):
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY))
+                print(path)
+            except OSError:
+                pass
+"""
+HARMLESS = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/pts/ptmx", "/dev/tty"}
+
+
+async def test_no_file_of_the_kernels_or_device_can_be_opened_to_be_written(at: Place) -> None:
+    (at.project / "opening.py").write_text(OPENING)
+
+    done = await at.run("python3 opening.py; echo over")
+
+    *opened, over = done.output.splitlines()
+    assert over == "over"
+    assert [path for path in opened if path not in HARMLESS and not path.startswith("/proc/pressure/")] == []
+
+
 async def test_what_other_programs_left_in_tmp_is_out_of_reach(at: Place, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.write_text(CANARY)
