@@ -79,6 +79,8 @@ LD_PRELOAD=OUT/x.so c
 OUT/run.sh
 ../outside/run.sh
 ~/run.sh
+c OUT/bin/c
+x=OUT/bin; rm -f $x/c
 link/run.sh
 sudo OUT/run.sh
 sudo c /new-thing
@@ -125,6 +127,9 @@ c "a b" 'c' a:b,c=d
 .venv/bin/python a.py
 /usr/bin/env python3 a.py
 /bin/ls -l
+OUT/venv/bin/python a.py
+~/.local/bin/uv run a.py
+PATH=OUT/bin:$PATH c
 sudo /usr/bin/c
 find . -exec /bin/rm {} +
 c /dev/null

@@ -18,6 +18,8 @@ HARMLESS = re.compile(r"/dev/(null|zero|full|random|urandom|stdin|stdout|stderr|
 ROOT = Path("/")
 _SYSTEM = tuple(map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/nix/store", "/opt/homebrew")))
 """Where a system keeps the programs that are run by their name."""
+_BIN = frozenset({"bin", ".bin", "sbin", "libexec"})
+"""What folders are called that hold programs: of a virtual environment, of a user."""
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^\s/,;]*)(\S*)")
 _BEHIND = re.compile(r"[=,@:{]")
 _END = re.compile(r"[:,;}]")
@@ -56,15 +58,15 @@ class Paths:
     def of_program(self, word: Word, at: Path) -> Iterator[Path]:
         """The same of the word that says which program runs, or of a value that is given to a variable.
 
-        Those of the system's own folders and of the PATH are none. A symlink itself is not followed: what an
-        environment within the project has for its interpreter lies elsewhere.
+        Those of the system's own folders, of the PATH and of folders for programs are none. A symlink itself is not
+        followed: what an environment within the project has for its interpreter lies elsewhere.
         """
         for text in dict.fromkeys(_candidates(word.shape, remote=False)):
             if ("/" not in text and text != "..") or (path := self._named(text, at)) is None:
                 continue
             folder, name = os.path.split(path)
             whole = resolved(path) if name in ("", ".", "..") else resolved(folder) / name
-            if not self._of_system(whole) and self._foreign(whole) and self._is_there(whole, False):
+            if not self._is_installed(whole) and self._foreign(whole) and self._is_there(whole, False):
                 yield whole
 
     def _path(self, text: str, at: Path) -> Path | None:
@@ -86,9 +88,10 @@ class Paths:
     def _foreign(self, path: Path) -> bool:
         return not path.is_relative_to(self.known.directory)
 
-    def _of_system(self, path: Path) -> bool:
+    def _is_installed(self, path: Path) -> bool:
         programs = [Path(each) for each in self.known.given.get("PATH", "").split(":") if each.startswith("/")]
-        return any(path.is_relative_to(folder) for folder in _SYSTEM) or bool({path, path.parent} & {*programs})
+        own = bool({path, path.parent} & {*programs}) or bool({path.name, path.parent.name} & _BIN)
+        return own or any(path.is_relative_to(folder) for folder in _SYSTEM)
 
     def _is_there(self, path: Path, anywhere: bool) -> bool:
         if os.path.lexists(path):
@@ -135,7 +138,8 @@ def _candidates(shape: str, *, remote: bool) -> Iterator[str]:
     elsewhere = remote and _REMOTE.match(text) is not None
     for begin in begins:
         rest = text[begin : begin + _LONGEST]
-        if not elsewhere:
+        end = _END.search(rest)
+        if not elsewhere and (end is None or not {UNKNOWN, PATTERN} & set(rest[end.start() :])):
             yield rest
-        if (end := _END.search(rest)) is not None:
+        if end is not None:
             yield rest[: end.start()]
