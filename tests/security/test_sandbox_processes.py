@@ -113,7 +113,8 @@ async def test_a_fork_bomb_is_bounded_and_gone_afterwards(at: Place, means: str)
         least = 0 if "pids" in group.limited() else 301  # the kernel keeps some, and a user's limit counts others too
         assert int(counted.output.split()[0]) < 40 + least or os.geteuid() != 0
         assert "The sandbox allows 40 processes and threads." in counted.output
-    assert (means == "by counting") == ("ended: it was more processes" in counted.output)
+    if means != "as this machine does":
+        assert (means == "by counting") == ("ended: it was more processes" in counted.output)
     assert exploded.metadata["exit"] != 0
     assert after.output == "alive\n"
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(bomb) in " ".join(one.info["cmdline"] or [])]
