@@ -276,6 +276,21 @@ def test_a_command_that_names_more_than_can_be_looked_at_leaves(world: World) ->
     assert world.leaves("c " + "a/" * 3_000 + "," * 3_000 + " b,c" * 5_000) == [Path("/")]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "true && " * 3_000 + "echo /etc",
+        "cd sub && " * 3_000 + "c ../x",
+        "c || " * 3_000 + "c OUT/x",
+        "".join(f"v{at}=$v{at - 1}/x; " for at in range(1, 1_500)),
+        "a0=/xx; " + "".join(f"a{at}=$a{at - 1}$a{at - 1}; " for at in range(1, 60)) + "c $a59",
+        "(" * 500 + "c OUT/x" + ")" * 500,
+    ],
+)
+def test_no_command_keeps_the_judgement_busy_or_breaks_it(world: World, command: str) -> None:
+    assert isinstance(world.leaves(world.written(command)), list)
+
+
 # ── against bash ─────────────────────────────────────────────────────────────────────────────────────────
 
 PLACES = r"""

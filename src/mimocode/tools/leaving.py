@@ -36,6 +36,8 @@ _MOVING = frozenset({"cd", "pushd", "popd", "eval", "source", ".", "builtin", "c
 _RENAMING = re.compile(r"\(\s*\)|\bfunction\b|\balias\b|\bCDPATH\b|\bset\b|\bshopt\b")
 """Where one of these stands, `cd` may be something else."""
 _MOST_WRAPPERS = 20
+_HIGHEST = 40
+"""So far up it is looked for a `cd`: each step takes as long as the script is deep."""
 _PATTERN_FOLLOWS = frozenset({"-e", "--regexp", "--expression"})
 _PATTERN_GIVEN = re.compile(r"-[A-Za-z]*[ef].*|--(regexp|expression|file|files|source|type-list)(=.*)?", re.DOTALL)
 _CLUSTER = re.compile(r"-[A-Za-z]+")
@@ -47,17 +49,22 @@ class Leaving:
     def __init__(self, known: Known, script: str) -> None:
         self._known = known
         self._paths = Paths(known)
-        self._cd_is_cd = _RENAMING.search(script) is None
+        many = script.count("&&") + script.count("||") > _HIGHEST
+        self._cd_counts = "cd" in script and not many and _RENAMING.search(script) is None
 
     def found(self, nodes: Sequence["Node"], *, outermost: bool) -> Iterator[tuple[Path, bool]]:
         """What it leads to, and whether that is a program that it runs or a value that it gives to a variable.
 
         Raises `TooMuch`.
         """
+        kept_until = 0  # what is said before this goes elsewhere
         for node in nodes:
             if node.type == "command":
-                yield from self._of_command(node, outermost)
-            elif node.type == "variable_assignment":
+                yield from self._of_command(node, only_shown=outermost and node.start_byte >= kept_until)
+                continue
+            if node.type not in _SHOWN:
+                kept_until = max(kept_until, node.end_byte)
+            if node.type == "variable_assignment":
                 yield from ((path, True) for path in self._of_assignment(node))
             elif node.type in _WORDS and _is_value(node):
                 paths = self._paths.of(word_of(node, self._known), self._known.directory)
@@ -68,7 +75,7 @@ class Leaving:
         if value is not None and value.type in _WORDS and (name is None or name.text != b"IFS"):
             yield from self._paths.of_program(word_of(value, self._known), self._known.directory)
 
-    def _of_command(self, node: "Node", outermost: bool) -> Iterator[tuple[Path, bool]]:
+    def _of_command(self, node: "Node", *, only_shown: bool) -> Iterator[tuple[Path, bool]]:
         commands = list(_commands(words_of(node, self._known)))
         if not commands:
             return
@@ -80,7 +87,7 @@ class Leaving:
             passed |= {id(command[0]), *map(id, _expressions(_name(command), command))}
             yield from ((path, True) for path in self._paths.of_program(command[0], at))
         names = set(map(_name, commands))
-        said = outermost and names <= _SAYING and _is_only_shown(node)
+        said = only_shown and names <= _SAYING
         for word in commands[0]:
             if id(word) in passed or (said and not {PATTERN, UNKNOWN} & set(word.shape)):
                 continue
@@ -89,10 +96,10 @@ class Leaving:
 
     def _directory(self, node: "Node") -> Path:
         """Where a command runs: below the directory, where ``cd … &&`` before it says so for certain."""
+        if not self._cd_counts:
+            return self._known.directory
         found: list[str] = []
-        while (
-            self._cd_is_cd and (parent := node.parent) is not None and parent.type in ("list", "redirected_statement")
-        ):
+        while (parent := node.parent) is not None and parent.type in ("list", "redirected_statement"):
             if parent.type == "list" and parent.named_children[-1] == node:
                 before = self._moves(parent.named_children[0]) if _is_and(parent) else None
                 if before is None:
@@ -142,13 +149,6 @@ def _is_value(node: "Node") -> bool:
     if parent is not None and parent.type == "expansion":
         return any(child.type in _DEFAULTS for child in parent.children)
     return parent is not None and parent.type in _HOLDERS
-
-
-def _is_only_shown(node: "Node") -> bool:
-    parent = node.parent
-    while parent is not None and parent.type in _SHOWN:
-        parent = parent.parent
-    return parent is None
 
 
 def _expressions(name: str, words: Sequence[Word]) -> Iterator[Word]:

@@ -47,10 +47,7 @@ class Paths:
         `remote`: what stands behind a colon is elsewhere. `anywhere`: the command may write even into ``/``. Raises
         `TooMuch`.
         """
-        for text in dict.fromkeys(_candidates(word.shape, remote=remote)):
-            self._left -= 1 + text.count("/")
-            if self._left < 0:
-                raise TooMuch
+        for text in self._counted(word, remote=remote):
             path = self._path(text, at)
             if path is not None and self._is_there(path, anywhere):
                 yield path
@@ -59,15 +56,23 @@ class Paths:
         """The same of the word that says which program runs, or of a value that is given to a variable.
 
         Those of the system's own folders, of the PATH and of folders for programs are none. A symlink itself is not
-        followed: what an environment within the project has for its interpreter lies elsewhere.
+        followed: what an environment within the project has for its interpreter lies elsewhere. Raises `TooMuch`.
         """
-        for text in dict.fromkeys(_candidates(word.shape, remote=False)):
+        for text in self._counted(word, remote=False):
             if ("/" not in text and text != "..") or (path := self._named(text, at)) is None:
                 continue
             folder, name = os.path.split(path)
             whole = resolved(path) if name in ("", ".", "..") else resolved(folder) / name
             if not self._is_installed(whole) and self._foreign(whole) and self._is_there(whole, False):
                 yield whole
+
+    def _counted(self, word: Word, *, remote: bool) -> Iterator[str]:
+        """Raises `TooMuch`."""
+        for text in dict.fromkeys(_candidates(word.shape, remote=remote)):
+            self._left -= 1 + text.count("/")
+            if self._left < 0:
+                raise TooMuch
+            yield text
 
     def _path(self, text: str, at: Path) -> Path | None:
         if _stays(text, at):

@@ -27,6 +27,8 @@ _OF_BASH = re.compile(
     r"|PATH|PIPESTATUS|PPID|PS\d|RANDOM|REPLY|SECONDS|SHELL\w*|SHLVL|SRANDOM|TERM|_"
 )
 """Variables that it sets by itself."""
+_LONGEST = 4096
+"""A longer value is no path."""
 _NOT_WORDS = frozenset(
     {"variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect", "comment", "subscript"}
 )
@@ -60,7 +62,8 @@ class Known:
 
     def assigned(self, name: str, value: str | None) -> None:
         """The script says so, here."""
-        self._set[name] = value if self._mentioned.get(name) == 1 else None
+        whole = value is not None and len(value) <= _LONGEST
+        self._set[name] = value if whole and self._mentioned.get(name) == 1 else None
 
     def value(self, name: str) -> str | None:
         """What a variable is for certain."""
