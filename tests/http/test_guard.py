@@ -272,8 +272,50 @@ def test_a_password_is_made_once_and_kept_for_its_owner_alone(places: Settings) 
     assert auth.password(places) == made
     assert len(made) >= 43
     assert mode(places.password_file) == 0o600
-    assert mode(places.password_file.parent) & 0o077 == 0
+    assert mode(places.password_file.parent) == 0o700
     assert os.listdir(places.password_file.parent) == [places.password_file.name]
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_the_password_is_its_owners_alone_whatever_the_umask(places: Settings, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        auth.password(places)
+    finally:
+        os.umask(before)
+
+    assert (mode(places.password_file.parent), mode(places.password_file)) == (0o700, 0o600)
+
+
+@pytest.mark.parametrize("bits", [0o755, 0o750, 0o777, 0o1777])
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_directory_of_ours_that_was_wider_is_narrowed(places: Settings, bits: int, kept: bool) -> None:
+    made = auth.password(places) if kept else None
+    places.state.mkdir(parents=True, exist_ok=True)
+    places.state.chmod(bits)
+
+    again = auth.password(places)
+
+    assert (mode(places.state), mode(places.password_file)) == (0o700, 0o600)
+    assert made in (None, again)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+def test_no_password_is_made_or_believed_in_a_directory_of_somebody_elses(places: Settings) -> None:
+    auth.password(places)
+    os.chown(places.state, 65_534, 65_534)
+
+    with pytest.raises(ConfigError, match=rf"{places.state}.*user 65534.*chmod 700"):
+        auth.password(places)
+
+
+def test_a_password_is_never_written_through_a_link_that_stands_in_its_place(places: Settings, tmp_path: Path) -> None:
+    places.state.mkdir(parents=True)
+    places.password_file.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(ConfigError, match="leads to no file"):
+        auth.password(places)
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_servers_that_start_at_once_keep_one_password(places: Settings) -> None:

@@ -1,5 +1,6 @@
 """How much is taken of anybody: sizes, connections, and what each token may hold at one moment."""
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -19,6 +20,7 @@ from support.raw import Seen, exchanged, read_until
 from support.system import QUESTION, System, prompt_of, system
 
 MOST = 100_000
+JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ def refused(answer: httpx.Response) -> tuple[int, str | None, str]:
     return answer.status_code, answer.headers.get("retry-after"), answer.json()["name"]
 
 
+def told(answer: bytes) -> tuple[int, str | None, str]:
+    """The same of what came on a socket."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    assert headers["content-type"] == "application/json"
+    return int(status.split()[1]), headers.get("retry-after"), json.loads(body)["name"]
+
+
 # ── bodies ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -74,9 +85,9 @@ async def test_a_body_that_is_too_large_is_refused_by_every_kind_of_route(tmp_pa
     async with limited(tmp_path, bodyBytes=MOST) as here:
         session = await here.session()
         routes = ["/session", "/log", f"/session/{session}/message", f"/session/{session}/fork", "/tui/publish"]
-        json = {"content-type": "application/json"}
+        sent = {"content-type": "application/json"}
         answers = [
-            await here.one.post(route, content=content, headers=json)
+            await here.one.post(route, content=content, headers=sent)
             for route in routes
             for content in (b'{"title": "' + b"a" * MOST + b'"}', pieces(101))
         ]
@@ -110,6 +121,18 @@ async def test_a_length_without_end_is_no_reason_to_fail(tmp_path: Path) -> None
     assert [answer[:13] for answer in answers] == [b"HTTP/1.1 413 "] * 2
 
 
+async def test_json_that_is_too_deep_is_refused_and_said_to_be(tmp_path: Path) -> None:
+    async with limited(tmp_path) as here:
+        session = await here.session()
+        answers = [
+            await here.one.post(route, content=b'{"title": ' + b"[" * 100_000, headers=[("content-type", JSON)])
+            for route in ("/session", f"/session/{session}/message", f"/session/{session}/prompt_async")
+        ]
+
+    assert [refused(answer) for answer in answers] == [(400, None, "BadRequest")] * len(answers)
+    assert all("recursion limit" in answer.json()["data"]["message"] for answer in answers)
+
+
 # ── heads and connections ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -125,7 +148,8 @@ async def test_a_head_may_be_as_long_as_was_said() -> None:
                 too_long = await read_until(stream, b"}}")
 
     assert fitting.startswith(b"HTTP/1.1 200 ")
-    assert too_long.startswith(b"HTTP/1.1 431 ")
+    assert told(too_long) == (431, None, "BadRequest")
+    assert "more than 4096 bytes" in json.loads(too_long.partition(b"\r\n\r\n")[2])["data"]["message"]
 
 
 async def test_one_connection_too_many_is_told_to_come_again_and_served_when_another_has_left() -> None:
@@ -146,8 +170,7 @@ async def test_one_connection_too_many_is_told_to_come_again_and_served_when_ano
                 while not answer.startswith(b"HTTP/1.1 200 "):  # until it is known that the second has left
                     answer = await exchanged(place, request.replace(b"Host", b"Connection: close\r\nHost"))
 
-    assert refusal.startswith(b"HTTP/1.1 503 ")
-    assert b"\r\nretry-after: 1\r\n" in refusal
+    assert told(refusal) == (503, "1", "UnavailableError")
     assert among.startswith(b"HTTP/1.1 200 ")
 
 

@@ -47,6 +47,9 @@ async def test_the_project_and_the_temporary_folder_can_be_worked_in(at: Place) 
         "echo x > /etc/mimo-was-here",
         "echo x > /proc/sys/kernel/hostname.mimo || echo x > /proc/sysrq-trigger",
         "mknod disk b 8 0",
+        'there=/proc/sys/kernel/core_pattern; was=$(cat $there) && echo "$was" > $there',
+        "there=/proc/sys/vm/swappiness; was=$(cat $there) && echo $was > $there",
+        "umount /proc/sys && exit; mount -o remount,rw /proc/sys",
     ],
 )
 async def test_nothing_outside_can_be_written(at: Place, command: str) -> None:
@@ -94,11 +97,39 @@ async def test_proc_leads_nowhere(at: Place) -> None:
     assert sys.executable not in done.output
 
 
+OPENING = """
+import os
+for top in ("/proc", "/sys", "/dev"):
+    for folder, folders, files in os.walk(top):
+        if folder == "/proc":
+            folders[:] = [name for name in folders if not name.isdigit() and name not in ("self", "thread-self")]
+        for path in (os.path.join(folder, name) for name in files):
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY))
+                print(path)
+            except OSError:
+                pass
+"""
+HARMLESS = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/pts/ptmx", "/dev/tty"}
+
+
+async def test_no_file_of_the_kernels_or_device_can_be_opened_to_be_written(at: Place) -> None:
+    (at.project / "opening.py").write_text(OPENING)
+
+    done = await at.run("python3 opening.py; echo over")
+
+    *opened, over = done.output.splitlines()
+    assert over == "over"
+    assert [path for path in opened if path not in HARMLESS and not path.startswith("/proc/pressure/")] == []
+
+
 async def test_what_other_programs_left_in_tmp_is_out_of_reach(at: Place, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.write_text(CANARY)
 
-    done = await at.run(f"foreign={foreign}; ls /tmp; cat $foreign; echo x > $foreign")
+    (at.project / "where").write_text(str(foreign))  # a path in the command itself would be asked for, and let in
+
+    done = await at.run("foreign=$(cat where); ls /tmp; cat $foreign; echo x > $foreign")
 
     assert foreign.read_text() == CANARY
     assert CANARY not in done.output
@@ -163,7 +194,9 @@ async def test_commits_can_be_made_in_a_linked_worktree(at: Place) -> None:
     at.project.rmdir()
     git(main, "worktree", "add", "-q", "-b", "side", str(at.project))
 
-    done = await at.run(f"echo two > a.txt; {COMMIT} && git log --oneline | wc -l; there={main}; echo x > $there/a.txt")
+    (at.project / "where").write_text(str(main))
+
+    done = await at.run(f"echo two > a.txt; {COMMIT} && git log --oneline | wc -l; echo x > $(cat where)/a.txt")
 
     assert done.output.startswith("2\n")
     assert (main / "a.txt").read_text() == "one\n"
@@ -291,6 +324,18 @@ async def test_the_environment_is_an_allow_list(at: Place) -> None:
     assert "HTTPS_PROXY=http://proxy:3128" in plain.output
     assert more.output == f"{CANARY} 1\n"
     assert "Commands are not given MY_SERVICE" in missed.output
+
+
+async def test_its_temporary_folder_is_not_outside_and_what_a_human_names_is_the_humans(at: Place) -> None:
+    command = f"tool --out=$TMPDIR/x -o{at.sandbox.temporary(at.project, at.project)}/y"
+
+    inside = await at.needs(command)
+    outside = await at.needs(command, sandbox=False)
+    by_human = await at.needs(f"tool --out={at.home}/x", by_human=True)
+
+    assert [need.permission for need in inside] == ["bash"]
+    assert [need.permission for need in outside] == ["external_directory", "bash", "sandbox"]
+    assert [need.permission for need in by_human] == ["bash"]
 
 
 async def test_a_model_is_told_of_the_sandbox_and_leaving_it_is_asked_for(at: Place) -> None:

@@ -48,7 +48,11 @@ def tool_of(messages: list[JsonObject]) -> JsonObject:
 
 async def test_a_models_command_sees_neither_our_database_nor_our_secrets(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    async with confined(tmp_path, script(f"there={home}; find $there; cat $there/{SECRET}; env")) as running:
+    command = (
+        f"there=$(cat where); find $there; cat $there/{SECRET}; env"  # in the command itself it would be asked for
+    )
+    async with confined(tmp_path, script(command)) as running:
+        (running.project / "where").write_text(str(home))
         assert (home / SECRET).exists()
         session = await running.session()
         await running.prompt(session)
@@ -63,14 +67,16 @@ async def test_a_models_command_sees_neither_our_database_nor_our_secrets(tmp_pa
 @pytest.mark.parametrize("reply", ["once", "reject"])
 async def test_who_wants_out_asks_and_is_let_out_only_if_allowed(tmp_path: Path, reply: str) -> None:
     outside = tmp_path / "outside"
-    async with confined(tmp_path, script(f"there={outside}; touch $there", sandbox=False)) as running:
+    command = "touch $(cat where)"
+    async with confined(tmp_path, script(command, sandbox=False)) as running:
+        (running.project / "where").write_text(str(outside))
         session = await running.session()
         async with running.prompting(session):
             ask = await running.told.until("permission.asked")
             there_before = outside.exists()
             (await running.client.post(f"/permission/{ask['id']}/reply", json={"reply": reply})).raise_for_status()
 
-    assert (ask["permission"], ask["metadata"]) == ("sandbox", {"command": f"there={outside}; touch $there"})
+    assert (ask["permission"], ask["metadata"]) == ("sandbox", {"command": command})
     assert (there_before, outside.exists()) == (False, reply == "once")
 
 
@@ -78,7 +84,7 @@ async def test_what_the_human_runs_is_the_humans(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     async with confined(tmp_path, "text: hi") as running:
         session = await running.session()
-        body = {"agent": "build", "command": f"there={outside}; touch $there"}
+        body = {"agent": "build", "command": f"touch {outside}"}  # nor is the human asked
         (await running.client.post(f"/session/{session}/shell", json=body)).raise_for_status()
         state = tool_of(await running.messages(session))
 
@@ -98,10 +104,11 @@ async def test_a_command_cannot_open_the_sandbox_by_writing_a_configuration(tmp_
     )
     scene = (
         f"call: bash {json.dumps({'command': f'echo {shlex.quote(own)} > mimocode.json'})}\n---\n"
-        f"call: bash {json.dumps({'command': f'there={outside}; touch $there; env'})}\n---\n"
+        f"call: bash {json.dumps({'command': 'touch $(cat where); env'})}\n---\n"
         f"call: bash {json.dumps({'command': f'touch {outside}'})}\n---\ntext: Done.\n"
     )
     async with confined(tmp_path, scene, mode="auto" if bubblewrap.usable() else "on") as running:
+        (running.project / "where").write_text(str(outside))
         session = await running.session()
         async with running.prompting(session):
             ask = await running.told.until("permission.asked")

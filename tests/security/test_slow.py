@@ -1,5 +1,6 @@
 """Requests that come slowly, or not at all: nobody holds a connection by that."""
 
+import json
 from collections.abc import Callable
 
 import anyio
@@ -48,7 +49,10 @@ async def test_what_does_not_come_in_time_is_answered_with_408_and_closed() -> N
 
     assert {name: answer.partition(b"\r\n")[0] for name, answer in answers.items()} == TOLD
     assert answers["half a second request"].count(b"HTTP/1.1 408 ") == 1
-    assert all(b"\r\nretry-after: 1\r\n" in answer for answer in answers.values() if b" 408 " in answer)
+    late = [answer[answer.index(b"HTTP/1.1 408 ") :] for answer in answers.values() if b" 408 " in answer]
+    assert len(late) == 5
+    assert all(b"\r\nretry-after: 1\r\n" in answer for answer in late)
+    assert {json.loads(answer.partition(b"\r\n\r\n")[2])["name"] for answer in late} == {"RequestTimeoutError"}
 
 
 async def test_a_trickle_helps_nobody_and_who_waits_for_an_answer_is_left_alone() -> None:

@@ -10,7 +10,13 @@ from .view import ROOT, TEMPORARY, Access, View
 
 _WITHIN_S = 10
 _UNSHARED = ("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try")
-_MADE = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+_SETTINGS = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs")
+"""Through these root would change the machine, also without capabilities: what it runs when a program crashes, say."""
+MADE = (
+    *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"),
+    *(word for path in _SETTINGS for word in ("--ro-bind-try", path, path)),
+)
+"""What every sandbox is made of."""
 _BOUND = ("--cap-drop", "ALL", "--die-with-parent")
 _NO_MORE = "--disable-userns"
 
@@ -23,7 +29,7 @@ def usable() -> tuple[str, ...]:
         return ()
     for more in ((_NO_MORE,), ()):  # versions before 0.8 do not know it
         begin = (binary, *_UNSHARED, *more, *_BOUND)
-        if _works([*begin, "--unshare-net", *_MADE, "--", "true"]):
+        if _works([*begin, "--unshare-net", *MADE, "--", "true"]):
             return begin
     return ()
 
@@ -39,10 +45,17 @@ def _works(command: Sequence[str]) -> bool:
 
 
 def command(
-    argv: Sequence[str], *, view: View, scratch: Path, directory: Path, network: bool, variables: Mapping[str, str]
+    argv: Sequence[str],
+    *,
+    view: View,
+    scratch: Path,
+    directory: Path,
+    network: bool,
+    variables: Mapping[str, str],
+    more: Sequence[str] = (),
 ) -> list[str]:
-    """`argv` in a sandbox, with `variables` set inside only."""
-    words = [*usable(), *(() if network else ("--unshare-net",)), *_MADE]
+    """`argv` in a sandbox, with `variables` set inside only; `more` are words for bubblewrap."""
+    words = [*usable(), *more, *(() if network else ("--unshare-net",)), *MADE]
     temporary = [path for path in map(Path, TEMPORARY) if view.get(path) is Access.HIDDEN]
     for path in temporary:
         words += ["--bind", str(scratch), str(path)]

@@ -1,14 +1,15 @@
 """A command's place to run in: put together from a view, what the machine has, and limits."""
 
+import contextlib
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Literal
 
-from . import bubblewrap, group, landlock
+from . import bubblewrap, group, landlock, numbers
 from .group import Group
 from .policy import Limits
 from .view import Access, View, of
@@ -63,27 +64,55 @@ class Cell:
         `OSError` or `ValueError`.
         """
         if self.kind == "bubblewrap":
-            argv = bubblewrap.command(
+            return self._within_bubblewrap(argv, environ, marks, output)
+        inside = {**environ, **marks}
+        process = landlock.started(self.granted, lambda: self._opened(argv, inside, output), network=self.network)
+        with _undone(process):
+            self._let_go(process)
+        return process
+
+    def _within_bubblewrap(
+        self, argv: Sequence[str], environ: Mapping[str, str], marks: Mapping[str, str], output: int
+    ) -> Process:
+        with contextlib.ExitStack() as stack:
+            held = None
+            if self.unlimited and numbers.usable():
+                held = numbers.Held()
+                stack.callback(held.close)
+            wrapped = bubblewrap.command(
                 argv,
                 view=self.view,
                 scratch=self.scratch,
                 directory=self.directory,
                 network=self.network,
                 variables=marks,
+                more=() if held is None else held.words,
             )
-            process = self._opened(argv, environ, output)
-        else:
-            inside = {**environ, **marks}
-            process = landlock.started(self.granted, lambda: self._opened(argv, inside, output), network=self.network)
-        try:
-            self._let_go(process)
-        except OSError:
-            process.kill()
-            process.wait()
-            raise
+            try:
+                process = self._opened(wrapped, environ, output, () if held is None else held.passed)
+            finally:
+                if held is not None:
+                    held.started()
+            with _undone(process):
+                self._let_go(process)
+                if held is not None and self.limits.processes:
+                    held.go(self.limits.processes)
         return process
 
-    def _opened(self, argv: Sequence[str], environ: Mapping[str, str], output: int) -> Process:
+    @property
+    def unlimited(self) -> bool:
+        """Whether neither a control group nor the limit of its user bounds the number of its processes: root's."""
+        grouped = self.group is not None and "pids" in group.limited()
+        return bool(self.limits.processes) and not grouped and os.geteuid() == 0
+
+    @property
+    def counted(self) -> bool:
+        """Whether somebody has to count its processes, since the kernel does not."""
+        return self.unlimited and not (self.kind == "bubblewrap" and numbers.usable())
+
+    def _opened(
+        self, argv: Sequence[str], environ: Mapping[str, str], output: int, passed: Sequence[int] = ()
+    ) -> Process:
         return Popen(
             [*_GATE, *argv],
             stdin=PIPE,
@@ -92,6 +121,7 @@ class Cell:
             cwd=self.directory,
             env=environ,
             start_new_session=True,
+            pass_fds=passed,
         )
 
     def _let_go(self, process: Process) -> None:
@@ -102,6 +132,17 @@ class Cell:
             if self.group is not None:
                 self.group.take(process.pid)
             gate.write(b"\n")
+
+
+@contextlib.contextmanager
+def _undone(process: Process) -> Generator[None]:
+    """If something fails inside the block, the process is ended."""
+    try:
+        yield
+    except OSError:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _limit(pid: int, limits: Limits, *, memory: bool) -> None:

@@ -14,6 +14,7 @@ _BOUNDING_DROP = 24
 _FILTER = 2
 _LAST_CAPABILITY = 40
 _DAC_OVERRIDE = 1
+_NEW_PID = 0x20000000
 _CAPABILITIES_V3 = 0x20080522
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -75,6 +76,11 @@ def drop_capabilities() -> None:
     kept = 1 << _DAC_OVERRIDE
     sets = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)
     _called(_c().syscall(_numbers()[3], ctypes.byref(header), ctypes.byref(sets)))
+
+
+def start_in_namespace_of_processes(descriptor: int) -> None:
+    """What is started from now on is in that one. Raises `OSError`."""
+    _called(_c().setns(descriptor, _NEW_PID))
 
 
 def landlock_version() -> int:

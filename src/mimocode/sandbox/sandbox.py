@@ -53,7 +53,7 @@ class Sandbox:
             if policy.mode == "on":
                 raise ToolFailed(f"Commands must run in a sandbox here, and this machine has none. {_MEND}")
             return None
-        roots = [view.real(directory), *([view.real(worktree)] if worktree != ROOT else [])]
+        roots = _roots(directory, worktree)
         scratch = self._scratch(roots[-1])
         return Cell(
             kind=kind,
@@ -68,13 +68,24 @@ class Sandbox:
     def _kind(self, policy: Policy) -> Kind | None:
         return self.only if self.only is not None and policy.mode != "off" else chosen(policy)
 
+    def temporary(self, directory: Path, worktree: Path) -> Path:
+        """The folder for temporary files that commands of this project get, without symlinks. Blocking."""
+        return view.real(self._folder(_roots(directory, worktree)[-1]))
+
+    def _folder(self, root: Path) -> Path:
+        return self.around.scratch / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+
     def _scratch(self, root: Path) -> Path:
         """The project's temporary folder, which lasts from one command to the next."""
-        folder = self.around.scratch / hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+        folder = self._folder(root)
         (folder / "cache").mkdir(parents=True, exist_ok=True)
         self.around.scratch.chmod(0o700)
         os.utime(folder)
         return view.real(folder)
+
+
+def _roots(directory: Path, worktree: Path) -> list[Path]:
+    return [view.real(directory), *([view.real(worktree)] if worktree != ROOT else [])]
 
 
 def chosen(policy: Policy) -> Kind | None:

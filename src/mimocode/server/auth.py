@@ -1,9 +1,11 @@
 """Who may come in: with the password or a token, how a request shows it, and what each may then do."""
 
 import base64
+import contextlib
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,19 +26,39 @@ CHALLENGE = 'Basic realm="Secure Area"'
 def password(places: Settings) -> str:
     """The operator's own password, else the one this state directory keeps, made at the first need.
 
-    The file has mode 0600 in a directory of mode 0700. Raises `ConfigError` if others could read or write it.
+    The file has mode 0600 in a directory of mode 0700. Raises `ConfigError` if others could read, write or replace it.
     """
     if places.password:
         return places.password
     file = places.password_file
-    if not file.exists():
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _close(file.parent)
+    if not os.path.lexists(file):
         _make(file)
     return _kept(file)
 
 
+def _close(folder: Path) -> None:
+    """Nobody else gets into the directory: who may write in it could put a password of theirs in place of ours.
+
+    Our own is narrowed, since it has nothing for others. Of somebody else's only root's will do, as long as no other
+    may write in it.
+    """
+    status = folder.stat()
+    if status.st_uid == os.getuid() and status.st_mode & 0o077:
+        with contextlib.suppress(OSError):  # a file system without modes: what it says next counts
+            folder.chmod(0o700)
+        status = folder.stat()
+    if status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022:
+        raise ConfigError(
+            f"{folder} is to hold this server's password, but others can write in it or own it (mode "
+            f"{stat.S_IMODE(status.st_mode):o}, user {status.st_uid}). Give it to the user of this server and run: "
+            f"chmod 700 {folder}; or set MIMOCODE_SERVER_PASSWORD."
+        )
+
+
 def _make(file: Path) -> None:
     """Writes a new password, whole or not at all, unless somebody was first."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, draft = tempfile.mkstemp(prefix=file.name, dir=file.parent)
     try:
         with os.fdopen(descriptor, "w") as opened:
@@ -57,6 +79,8 @@ def _place(draft: str, file: Path) -> None:
 
 
 def _kept(file: Path) -> str:
+    if not file.is_file():
+        raise ConfigError(f"{file} leads to no file. Remove it to have a new password made.")
     status = file.stat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise ConfigError(

@@ -7,16 +7,18 @@ with a copy, under a name of its own, so no lock is ever found stale and none is
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from mimocode.errors import Unavailable
 from mimocode.workspace import git
 
 _INDEX = "index-"
+_ROOM = "room-"
 _CONFIG = """\
 [core]
 \trepositoryformatversion = {version}
@@ -115,6 +117,8 @@ class Repository:
             shutil.copyfile(theirs.index, self._index)
         for path in left:
             path.unlink(missing_ok=True)
+        for room in self.folder.glob(f"{_ROOM}*"):  # of a server that was killed
+            _removed(room)
         (self.folder / "used").touch()
 
     def _init(self, theirs: Theirs) -> None:
@@ -141,6 +145,31 @@ class Repository:
         }
         return await git.run(self.worktree, "-c", "core.untrackedCache=false", *words, feed=feed, env=env)
 
+    async def check_out(self, state: str, names: Sequence[bytes], room: Path) -> git.Ran:
+        """Writes these files of a state into `room`, with an index of their own."""
+        words = ["checkout", "--quiet", state, "--pathspec-from-file=-", "--pathspec-file-nul"]
+        env = {
+            "GIT_DIR": str(self.folder),
+            "GIT_WORK_TREE": str(room),
+            "GIT_INDEX_FILE": f"{room}.index",
+            "GIT_LITERAL_PATHSPECS": "1",
+        }
+        return await git.run(room, *words, feed=b"\0".join(names) + b"\0", env=env)
+
+    @asynccontextmanager
+    async def room(self) -> AsyncGenerator[Path]:
+        """An empty folder of ours, which is gone afterwards. Raises `Unavailable`."""
+        room = self.folder / f"{_ROOM}{secrets.token_hex(6)}"
+        try:
+            await to_thread.run_sync(lambda: room.mkdir(mode=0o700))
+        except OSError as error:
+            raise Unavailable(f"The store of snapshots {self.folder} cannot be written: {error.strerror}.") from error
+        try:
+            yield room
+        finally:
+            with CancelScope(shield=True):
+                await to_thread.run_sync(_removed, room)
+
     async def changed(self) -> git.Ran:
         """Names of files that differ from the index, NUL after each: ``? `` before new ones, ``C ``, ``R `` …"""
         words = ["ls-files", "-z", "-t", "--modified", "--others", "--exclude-standard"]
@@ -149,3 +178,13 @@ class Repository:
     async def begin_again(self) -> None:
         """Without an index: the next state reads every file."""
         await to_thread.run_sync(lambda: self._index.unlink(missing_ok=True))
+
+
+def _removed(room: Path) -> None:
+    """With its index. Blocking."""
+    for path in (room.with_name(f"{room.name}.index"), room.with_name(f"{room.name}.index.lock")):
+        path.unlink(missing_ok=True)
+    if room.is_dir():
+        shutil.rmtree(room, ignore_errors=True)
+    else:
+        room.unlink(missing_ok=True)

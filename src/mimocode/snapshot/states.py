@@ -15,7 +15,7 @@ from mimocode.tools.opened import Linked, folder
 from mimocode.wire.message import FileDiff
 from mimocode.workspace import git, vcs
 
-from . import keeping
+from . import keeping, putting
 from .repository import Repository
 
 _log = logging.getLogger(__name__)
@@ -160,7 +160,6 @@ class States:
                 gone = [name for name in names if name not in there[state]]
                 await to_thread.run_sync(self._remove, gone)
                 if kept := [name for name in names if name in there[state]]:
-                    await to_thread.run_sync(self._make_way, kept)
                     await self._check_out(state, kept)
             self._tree = None
 
@@ -199,11 +198,14 @@ class States:
         return [root / os.fsdecode(name) for name in names]
 
     async def _check_out(self, state: str, names: Sequence[bytes]) -> None:
-        feed = b"\0".join(names) + b"\0"
-        words = ["checkout", "--quiet", state, "--pathspec-from-file=-", "--pathspec-file-nul"]
-        done = await self.repository.run(*words, feed=feed)
-        if done.code:
-            raise Unavailable(f"Files cannot be put back in {self.worktree}: {done.complaint[:1000]}")
+        """By git into a folder of ours, where nobody can lead it astray, and from there by ourselves."""
+        async with self.repository.room() as room:
+            done = await self.repository.check_out(state, names, room)
+            if done.code:
+                raise Unavailable(f"Files cannot be put back in {self.worktree}: {done.complaint[:1000]}")
+            await to_thread.run_sync(self._make_way, names)
+            await to_thread.run_sync(putting.put, room, self.worktree, names)
+        await self._note(names, "--add", "--remove", "--replace")
 
     def _must(self, ran: git.Ran, *states: str) -> None:
         if not ran.code:

@@ -173,6 +173,26 @@ FILES = frozenset(
 )
 """Commands whose operands are files or directories."""
 
+EXPRESSIONS: dict[str, str] = {
+    "awk": "EFWefilov",
+    "egrep": "ABCDdefm",
+    "fgrep": "ABCDdefm",
+    "gawk": "EFWefilov",
+    "grep": "ABCDdefm",
+    "mawk": "FWefv",
+    "rg": "ABCEMTdefgjmrt",
+    "sed": "efl",
+}
+"""Commands whose first operand is no path but what they look for or do, and their short options that take a value."""
+
+DELIMITED = frozenset({"awk", "column", "cut", "gawk", "join", "mawk", "paste", "sort", "tr", "xargs"})
+"""Commands that take a ``/`` for what parts fields."""
+
+REMOTE = frozenset({"docker", "kubectl", "nerdctl", "oc", "podman", "rsync", "scp", "sftp"})
+"""Commands to which ``name:/path`` is elsewhere."""
+
+PRIVILEGED = frozenset({"doas", "pkexec", "su", "sudo"})
+
 
 def prefix(words: list[str]) -> str | None:
     """The words that say what the command does; None if a flag or an empty word stands where one of them should."""

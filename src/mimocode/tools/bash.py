@@ -25,7 +25,7 @@ from .collect import Collector
 from .output import Spill
 from .paths import inside, located, outside_need
 from .process import Ended, run_group
-from .shell import judge
+from .shell import Verdict, judge
 
 DEFAULT_TIMEOUT_MS = 120_000
 _PACE_S = 0.1
@@ -109,15 +109,33 @@ class Bash(Declared[BashArguments]):
 
     def _needs(self, arguments: BashArguments, call: Call) -> list[Need]:
         directory = located(call, arguments.workdir).real
-        verdict = judge(arguments.command, directory)
+        verdict = self._judged(arguments, call, directory)
         shown: JsonObject = {"command": arguments.command}
         leaves = self._leaves(arguments, call) and not call.by_human
+        outside = [] if call.by_human else [*verdict.touched, *verdict.programs]
         return [
             *outside_need(call, [directory], directory=True),
-            *outside_need(call, verdict.touched),
+            *outside_need(call, outside),
             Need("bash", verdict.patterns, verdict.always, shown),
             *([Need("sandbox", verdict.patterns, verdict.always, shown)] if leaves else ()),
         ]
+
+    def _judged(self, arguments: BashArguments, call: Call, directory: Path) -> Verdict:
+        """Its own temporary folder is not outside, where a sandbox gives it one."""
+        given = environment.for_commands(os.environ if self._environ is None else self._environ, self._also)
+        if (
+            self._sandbox is None
+            or call.by_human
+            or self._leaves(arguments, call)
+            or not self._sandbox.confines(call.agent)
+        ):
+            return judge(arguments.command, directory, given)
+        own = self._sandbox.temporary(call.directory, call.worktree)
+        verdict = judge(arguments.command, directory, {**given, "TMPDIR": str(own)})
+        touched, programs = (
+            [path for path in paths if not path.is_relative_to(own)] for paths in (verdict.touched, verdict.programs)
+        )
+        return replace(verdict, touched=touched, programs=programs)
 
     def _leaves(self, arguments: BashArguments, call: Call) -> bool:
         """Whether it is to run outside of a sandbox that it would be in."""
@@ -128,7 +146,7 @@ class Bash(Declared[BashArguments]):
         directory = _directory(arguments, call)
         if self._sandbox is None or call.by_human or self._leaves(arguments, call):
             return directory, None
-        touched = [directory, *judge(arguments.command, directory).touched]
+        touched = [directory, *self._judged(arguments, call, directory).touched]
         outside = [path if os.path.isdir(path) else path.parent for path in touched if not inside(call, path)]
         cell = self._sandbox.cell(
             call.agent, directory=call.directory, worktree=call.worktree, at=directory, outside=outside
@@ -185,6 +203,8 @@ def _said(ended: Ended, timeout_ms: int) -> list[str]:
             f"The command was ended when its time ran out, after {timeout_ms} ms. If it needs longer and does not wait "
             "for input, run it again with a larger timeout."
         ]
+    if ended.crowded:
+        return ["The command was ended: it was more processes at once than the sandbox allows."]
     if ended.held:
         return [
             "Processes that the command left in the background still held its output, so they were ended with it. To "

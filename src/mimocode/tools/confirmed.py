@@ -1,4 +1,4 @@
-"""Lines that a search found, looked at again: ripgrep opens files by name, and names may be led elsewhere meanwhile."""
+"""What a search found, looked at again: ripgrep opens files by name, and names may be led elsewhere meanwhile."""
 
 import codecs
 import os
@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
+from .opened import folder as entered
 from .opened import opened
 
 _COMPARED = 500
@@ -44,6 +45,21 @@ def confirmed(folder: Path, lines: Iterable[L]) -> Iterator[L]:
                         yield from _standing(file, found)
         except OSError:
             continue  # gone, or led elsewhere
+
+
+def there(folder: Path, names: Iterable[str]) -> Iterator[str]:
+    """Those of these files, named from below `folder`, that are there and no symlink leads to. Blocking.
+
+    `folder` is absolute and without symlinks.
+    """
+    for name in names:
+        path = folder / name
+        try:
+            with entered(path.parent) as parent:
+                os.stat(path.name, dir_fd=parent, follow_symlinks=False)
+        except OSError:
+            continue
+        yield name
 
 
 def _standing(file: BinaryIO, lines: Iterable[L]) -> Iterator[L]:

@@ -1,7 +1,8 @@
 """Finds files by name, the newest first."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from anyio import to_thread
@@ -11,6 +12,7 @@ from mimocode.errors import ToolFailed
 from mimocode.turn.ports import Call, Done, Need
 
 from .base import Arguments, Declared
+from .confirmed import there
 from .globs import compiled, split
 from .paths import Located, located, outside_need, relative
 from .ripgrep import MAX_FILES, Ripgrep
@@ -43,14 +45,15 @@ class Glob(Declared[GlobArguments]):
         where, pattern = await to_thread.run_sync(_searched, arguments, call)
         await to_thread.run_sync(must_be_directory, where)
         listing = await self._ripgrep.files(where.real)
-        newest = await to_thread.run_sync(_newest, where.shown, listing.paths, pattern, abandon_on_cancel=True)
-        lines = [str(path) for path in newest[:LIMIT]] or ["No files found"]
+        newest = await to_thread.run_sync(_newest, where.real, listing.paths, pattern, abandon_on_cancel=True)
+        shown = await to_thread.run_sync(_shown, where.real, newest)
+        lines = [str(where.shown / name) for name in shown] or ["No files found"]
         if len(newest) > LIMIT:
             lines += ["", CUT.format(total=len(newest))]
         if not listing.complete:
             lines += ["", f"(There are more than {MAX_FILES:,} files; the others were not looked at. Give a path.)"]
         metadata = {
-            "count": min(len(newest), LIMIT),
+            "count": len(shown),
             "truncated": len(newest) > LIMIT or not listing.complete,
         }
         return Done(output="\n".join(lines), title=relative(call, where.shown), metadata=metadata)
@@ -69,19 +72,21 @@ def _searched(arguments: GlobArguments, call: Call) -> tuple[Located, str]:
     return (base, pattern) if named is None else (located(call, str(base.shown / os.path.expanduser(named))), pattern)
 
 
-def _newest(root: Path, paths: Sequence[str], pattern: str) -> list[Path]:
-    wanted = compiled(pattern)
-    return newest_first(root / path for path in paths if wanted.fullmatch(path))
-
-
-def newest_first(paths: Iterable[Path]) -> list[Path]:
+def _newest(root: Path, paths: Sequence[str], pattern: str) -> list[str]:
     """By the time of their last change, then by name. What is gone meanwhile comes last."""
-    return sorted(paths, key=lambda path: (-changed_at(path), path))
+    wanted = compiled(pattern)
+    found = {path: changed_at(root / path) for path in paths if wanted.fullmatch(path)}
+    return sorted(found, key=lambda path: (-found[path], Path(path)))
+
+
+def _shown(root: Path, newest: Sequence[str]) -> list[str]:
+    """Names of elsewhere, where a folder was swapped for a link meanwhile, are left out."""
+    return list(islice(there(root, newest), LIMIT))
 
 
 def changed_at(path: Path) -> int:
     """Nanoseconds since the epoch."""
     try:
-        return path.stat().st_mtime_ns
+        return path.lstat().st_mtime_ns
     except OSError:
         return 0

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from anyio import to_thread
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from mimocode.turn.ports import Call, Done, Need
 
 from .base import Arguments, Declared
+from .confirmed import there
 from .glob import must_be_directory
 from .globs import compiled
 from .paths import located, outside_need, relative
@@ -67,6 +68,7 @@ class ListTree(Declared[ListArguments]):
         await to_thread.run_sync(must_be_directory, where)
         listing = await self._ripgrep.files(where.real)
         chosen, total = await to_thread.run_sync(_chosen, listing.paths, arguments.ignore, abandon_on_cancel=True)
+        chosen = await to_thread.run_sync(_there, where.real, chosen)
         text = "\n".join([f"{where.shown}/", *_tree(chosen)])
         if total > len(chosen):
             text += f"\n\n({len(chosen)} of {total} files are shown, the uppermost first. Give a path to see more.)"
@@ -83,6 +85,11 @@ def _chosen(paths: Sequence[str], ignore: Sequence[str]) -> tuple[list[PurePosix
         if IGNORED.isdisjoint(PurePosixPath(path).parts[:-1]) and not _matches(unwanted, path)
     ]
     return sorted(left, key=lambda path: (len(path.parts), path))[:LIMIT], len(left)
+
+
+def _there(root: Path, paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """Names of elsewhere, where a folder was swapped for a link meanwhile, are left out."""
+    return [PurePosixPath(name) for name in there(root, map(str, paths))]
 
 
 def _matches(patterns: Sequence[re.Pattern[str]], path: str) -> bool:

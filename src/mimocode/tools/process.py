@@ -33,6 +33,7 @@ _HELD_S = 0.5
 """How long a pipe that others still hold is read after the command itself has ended."""
 _KILLED_S = 5.0
 _POLL_S = 0.02
+_COUNTED_S = 0.05
 _CHUNK = 64 * 1024
 _LARGEST_PIPE = 1024 * 1024
 
@@ -40,11 +41,13 @@ _LARGEST_PIPE = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Ended:
     """`code` is as a shell gives it, 128 + n for signal n; None if the time ran out. `held`: processes that the
-    command left behind still held its output and were ended.
+    command left behind still held its output and were ended. `crowded`: it was ended for being more processes than it
+    may.
     """
 
     code: int | None
     held: bool = False
+    crowded: bool = False
 
 
 async def run_group(
@@ -74,13 +77,13 @@ async def run_group(
         finally:
             os.close(writing)
         whole = _Whole(process, mark, cell)
-        async with _reaped(process), _guarded(whole), _ended(whole) as spare:
+        async with _reaped(process), _guarded(whole), _ended(whole) as spare, _counted(whole) as crowd:
             started(process.pid)
             with anyio.move_on_after(timeout_s):
                 held = await _until_exit(process, reading, sink)
                 if not held and cell is None:
                     spare()
-                return Ended(_shell_code(process.returncode), held)
+                return Ended(_shell_code(process.returncode), held, crowd.seen)
             return Ended(None)
     finally:
         os.close(reading)
@@ -107,10 +110,19 @@ class _Whole:
             found = {pid for pid in found if not _in_group(pid, self.process.pid)}
         return sorted(found)
 
+    def number(self) -> int:
+        """How many processes it is, as far as they are found. Blocking."""
+        return strays.number(self.mark, self.process.pid)
+
     def wish_to_end(self) -> bool:
         """False if nobody is left in the group. Of a sandbox that ends with its first, only those inside are told."""
         together = self.cell is not None and self.cell.together
         return _signal(self.process.pid, 0 if together else signal.SIGTERM)
+
+    def kill_all(self) -> None:
+        """Blocking."""
+        _signal(self.process.pid, signal.SIGKILL)
+        self.kill_the_rest()
 
     def kill_the_rest(self) -> None:
         """Blocking."""
@@ -233,6 +245,37 @@ async def _reaped(process: Process) -> AsyncGenerator[None]:
             _signal(process.pid, signal.SIGKILL)
             with anyio.move_on_after(_KILLED_S, shield=True):
                 await _exited(process)
+
+
+class _Crowd:
+    """Whether there were too many."""
+
+    seen: bool = False
+
+
+@asynccontextmanager
+async def _counted(whole: _Whole) -> AsyncGenerator[_Crowd]:
+    """Meanwhile its processes are counted, where nothing else bounds them; when they are too many they are killed."""
+    crowd = _Crowd()
+    cell = whole.cell
+    if cell is None or not cell.counted or cell.limits.processes is None:
+        yield crowd
+        return
+    most = cell.limits.processes
+
+    async def count() -> None:
+        while True:
+            await anyio.sleep(_COUNTED_S)
+            if await to_thread.run_sync(whole.number) > most:
+                crowd.seen = True
+                await to_thread.run_sync(whole.kill_all)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(count)
+        try:
+            yield crowd
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -62,6 +62,22 @@ def found(mark: str) -> list[int]:
     return [int(name) for name in os.listdir(_PROC) if name.isdecimal() and wanted in _environment(name)]
 
 
+def number(mark: str, group: int) -> int:
+    """How many processes have the mark or are in the group. Blocking."""
+    if not _PROC.is_dir():
+        return 0
+    wanted = f"{VARIABLE}={mark}".encode()
+    pids = [name for name in os.listdir(_PROC) if name.isdecimal()]
+    return sum(1 for pid in pids if _group(pid) == group or wanted in _environment(pid))
+
+
+def _group(pid: str) -> int | None:
+    try:
+        return os.getpgid(int(pid))
+    except OSError:
+        return None
+
+
 def _environment(pid: str) -> list[bytes]:
     """None of a process that is gone, or is another user's."""
     try:

@@ -1,6 +1,9 @@
 """States of a worktree's files: taken, compared, gone back to. With git itself."""
 
 import os
+import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -162,6 +165,74 @@ async def test_nothing_is_removed_through_a_link_that_leads_out(tmp_path: Path) 
     await states.put_back({project / "sub/precious": before})
 
     assert files_of(outside) == {"precious": "x"}
+
+
+async def test_nothing_is_put_back_through_a_link_that_came_into_a_folders_place(tmp_path: Path) -> None:
+    project = repository(tmp_path / "project", {"sub/a": "1\n", "sub/deep/b": "1\n"})
+    states = states_of(project)
+    before = await states.take()
+    outside = tmp_path / "outside"
+    written(outside, {"a": "theirs", "deep/b": "theirs"})
+    (project / "sub").rename(project / "aside")
+    (project / "sub").symlink_to(outside)
+
+    for name in ("sub/a", "sub/deep/b"):
+        with pytest.raises(Unavailable, match=rf"{name} cannot be put back: .*symbolic link"):
+            await states.put_back({project / name: before})
+
+    assert files_of(outside) == {"a": "theirs", "deep/b": "theirs"}
+    assert sorted(path.name for path in (tmp_path / "store/one").iterdir() if "room" in path.name) == []
+
+
+async def test_a_program_that_swaps_a_folder_all_the_time_leads_no_undo_out(tmp_path: Path) -> None:
+    project = repository(tmp_path / "project", {"sub/a": "1\n"})
+    states = states_of(project)
+    before = await states.take()
+    outside = tmp_path / "outside"
+    written(outside, {"a": "theirs"})
+    over = threading.Event()
+
+    sub, aside = project / "sub", project / "aside"
+
+    def swap() -> None:
+        while not over.is_set():
+            with suppress(OSError):  # an undo has made the folder anew
+                sub.rename(aside)
+                sub.symlink_to(outside)
+            if sub.is_symlink():
+                sub.unlink()
+            with suppress(OSError):
+                aside.rename(sub)
+            shutil.rmtree(aside, ignore_errors=True)
+
+    program = threading.Thread(target=swap)
+    program.start()
+    refused = 0
+    try:
+        for _ in range(40):
+            try:
+                await states.put_back({project / "sub/a": before})
+            except Unavailable:
+                refused += 1
+    finally:
+        over.set()
+        program.join()
+
+    assert files_of(outside) == {"a": "theirs"}
+    assert refused < 40
+
+
+async def test_a_file_that_is_put_back_belongs_to_the_state_again_however_large(tmp_path: Path) -> None:
+    project = repository(tmp_path / "project", {"large": "x" * (MOST_NEW_BYTES + 1)})
+    states = states_of(project)
+    before = await states.take()
+    (project / "large").unlink()
+    gone = await states.take()
+
+    await states.put_back({project / "large": before})
+
+    assert gone != before
+    assert await states.take() == before
 
 
 async def test_a_diff_tells_each_file_and_counts_its_lines(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ HERE = Path("/nowhere/project")
         ("cat <<EOF\n$(rm x)\nEOF", ["cat <<EOF\n$(rm x)\nEOF", "rm x"], ["cat *", "rm *"]),
         ('bash -c "rm x && ls"', ['bash -c "rm x && ls"', "rm x", "ls"], ['bash -c "rm x && ls"', "rm *", "ls *"]),
         ("sh -lc 'sh -c \"rm x\"'", ["sh -lc 'sh -c \"rm x\"'", 'sh -c "rm x"', "rm x"], None),
+        ("bash <<< 'rm x'", ["bash <<< 'rm x'", "rm x"], ["bash <<< 'rm x'", "rm *"]),
+        ("bash -s <<< $'rm x'", ["bash -s <<< $'rm x'", "rm x"], None),
+        (". /dev/stdin <<< 'rm x'", [". /dev/stdin <<< 'rm x'", "rm x"], None),
+        ("$'rm' x", ["$'rm' x", "rm x"], ["rm *"]),
         ("bash <<'E'\nrm x\nE", ["bash <<'E'\nrm x\nE", "rm x"], None),
         ("eval 'rm x' y", ["eval 'rm x' y", "rm x y"], ["eval 'rm x' y", "rm *"]),
         ("sudo -u root rm x", ["sudo -u root rm x", "rm x"], ["sudo -u root rm x", "rm *"]),
@@ -62,7 +66,7 @@ def test_every_command_is_judged_by_itself(command: str, patterns: list[str], al
         ("cat a ../b /etc/hosts -n", ["/nowhere/project/a", "/nowhere/b", "/etc/hosts"]),
         ("cd", ["HOME"]),
         ('rm -rf ~/x $HOME/y "${HOME}/z w"', ["HOME/x", "HOME/y", "HOME/z w"]),
-        ("rm /etc/*.conf /etc/$X/y '/lit*/x'", ["/etc", "/lit*/x"]),
+        ("rm /etc/*.conf /etc/$X/y '/lit*/x'", ["/etc", "/lit*/x", "/etc/y"]),
         ("rm $X *.txt {a,b}", []),
         ("cp 'a b' x\\ y", ["/nowhere/project/a b", "/nowhere/project/x y"]),
         ("chmod 755 /etc/x", ["/etc/x"]),
@@ -73,7 +77,8 @@ def test_every_command_is_judged_by_itself(command: str, patterns: list[str], al
         ("bash -c 'rm /etc/x'", ["/etc/x"]),
         ("sudo rm /etc/x", ["/etc/x"]),
         ("find /etc -name x -exec cat /root/y ';'", ["/etc", "/root/y"]),
-        ("python /opt/x.py", []),
+        ("python /etc/x.py", ["/etc/x.py"]),
+        ("bash <<< 'rm /etc/x'", ["/etc/x"]),
     ],
 )
 def test_files_that_commands_name_are_found(command: str, touched: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +134,22 @@ async def test_a_command_inside_the_project_needs_leave_for_itself_only(bench: B
     assert await bench.needs("bash", command="touch made.txt") == [
         Need("bash", ["touch made.txt"], ["touch *"], {"command": "touch made.txt"})
     ]
+
+
+async def test_any_word_that_leads_outside_wants_leave_and_one_within_the_worktree_does_not(bench: Bench) -> None:
+    (bench.project / "sub").mkdir()
+    call = bench.call(bench.project / "sub", bench.project)
+
+    needs = await bench.tools["bash"].ready({"command": "tool -o../../x --log=../y ../run.sh ../../run.sh"}).needs(call)
+
+    glob = f"{bench.project.parent.resolve()}/*"
+    assert needs[0] == Need(
+        "external_directory",
+        [glob],
+        [glob],
+        {"filepath": glob.replace("*", "x"), "parentDir": glob.removesuffix("/*")},
+    )
+    assert [need.permission for need in needs] == ["external_directory", "bash"]
 
 
 async def test_working_elsewhere_wants_leave(bench: Bench, tmp_path: Path) -> None:
