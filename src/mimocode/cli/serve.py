@@ -22,7 +22,7 @@ from mimocode.redaction import Redaction
 from mimocode.sandbox.policy import USUAL, Policy
 from mimocode.sandbox.sandbox import demanded, told
 from mimocode.server import auth, log
-from mimocode.server.http import asgi
+from mimocode.server.http import asgi, make_first
 from mimocode.server.limits import OTHER_FILES, room_for
 from mimocode.server.listen import serve_until_signalled
 from mimocode.server.proxies import Proxies, proxies
@@ -159,6 +159,7 @@ async def _serve(bound: _Bound, env: Mapping[str, str], places: Settings) -> Non
 
 
 async def _warm(app: App) -> None:
+    await anyio.to_thread.run_sync(make_first)
     await app.warm(str(Path.cwd()))
     _keep_what_is_made()
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from fastapi import Request
-from fastapi.routing import APIRoute
 from pydantic_core import from_json
 from starlette.responses import Response
+
+from .later import Later
 
 _BOM = b"\xef\xbb\xbf"
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
@@ -69,7 +70,7 @@ class _Read(Request):
         return decoded(await self.body())
 
 
-class Bodied(APIRoute):
+class Bodied(Later):
     """A route whose body is read by `decoded`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -12,6 +12,7 @@ from mimocode.wire.base import Wire
 from mimocode.wire.event import Event, GlobalEvent, SecondEvent
 
 from . import openapi_errors
+from .later import Later
 from .routes import blocking, init
 
 _BLOCKING = (*blocking.ROUTES, init.INIT)
@@ -37,7 +38,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         title="mimocode",
         version=__version__,
         description="A coding-agent server whose turns never look dead and are never lost.",
-        routes=app.routes,
+        routes=[route.described() if isinstance(route, Later) else route for route in app.routes],
     )
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
     _add_schemas(schemas)

@@ -13,6 +13,7 @@ from mimocode import ids
 from mimocode.turn.ports import Place
 from mimocode.wire import event
 from mimocode.wire.ask import PermissionReply, QuestionReply
+from mimocode.wire.base import LATER
 from mimocode.wire.message import MESSAGE
 from mimocode.wire.part import PART
 from mimocode.wire.session import Session, Todo
@@ -22,7 +23,7 @@ from .sqlite import SqliteFile
 PAGE = 500
 """Rows that are read at once."""
 
-_TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo])
+_TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo], config=LATER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from mimocode.wire.ask import Rule
+from mimocode.wire.base import LATER
 from mimocode.wire.message import MESSAGE, Message, WithParts
 from mimocode.wire.part import PART, Part
 from mimocode.wire.session import Project, Session, Todo
@@ -14,7 +15,7 @@ from . import lists
 from .rows import Approval, AskRow, Page, SessionFilter, Told, TurnRow, Value
 from .sqlite import SqliteFile
 
-_TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo])
+_TODOS: TypeAdapter[list[Todo]] = TypeAdapter(list[Todo], config=LATER)
 
 
 class Queries:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from .base import JsonObject, Wire
+from .base import LATER, JsonObject, Wire
 from .error import AssistantError
 from .part import Part, Tokens
 
@@ -98,7 +98,7 @@ class AssistantMessage(Wire):
 
 Message = Annotated[UserMessage | AssistantMessage, Field(discriminator="role")]
 
-MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
+MESSAGE: TypeAdapter[Message] = TypeAdapter(Message, config=LATER)
 
 
 class WithParts(Wire):

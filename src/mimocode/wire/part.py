@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from .base import JsonObject, Wire
+from .base import LATER, JsonObject, Wire
 from .error import APIError
 
 
@@ -236,4 +236,4 @@ Part = Annotated[
     Field(discriminator="type"),
 ]
 
-PART: TypeAdapter[Part] = TypeAdapter(Part)
+PART: TypeAdapter[Part] = TypeAdapter(Part, config=LATER)

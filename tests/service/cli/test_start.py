@@ -71,3 +71,50 @@ main()
     listening, found = done.stdout.splitlines()
     assert listening.startswith("mimo server listening on ")
     assert found == "[] True True"
+
+
+SOME = ["Session", "PromptInput", "UserMessage", "AssistantMessage", "ToolPart", "Answer", "Event", "Session2"]
+
+
+def test_a_first_prompt_waits_for_nothing_that_could_have_been_made_before_it_and_the_start_makes_little(
+    tmp_path: Path,
+) -> None:
+    code = f"""
+import pathlib
+import anyio
+from mimocode.server import http
+from mimocode.server.later import Later
+from mimocode.wire.base import Wire
+from support.system import system
+
+def kinds(of):
+    for kind in of.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+def made():
+    types = {{kind.__name__ for kind in kinds(Wire) if kind.__pydantic_complete__}}
+    return types | {{route.path for each in http.ROUTES for route in each.router.routes if route.made}}
+
+async def main():
+    print([name for name in made() if name in {SOME} or name.startswith("/")])
+    async with system(pathlib.Path({str(tmp_path)!r}), "text: hi") as running:
+        await anyio.to_thread.run_sync(http.make_first)
+        await running.app.warm(str(running.project))
+        before = made()
+        await running.prompt(await running.session())
+        print(made() - before)
+
+anyio.run(main)
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**plain_environment(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+
+    assert done.stdout.splitlines() == ["[]", "set()"]

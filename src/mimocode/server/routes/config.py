@@ -6,11 +6,12 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from mimocode.server.deps import Directory, JsonResponse, Services, reply
+from mimocode.server.later import Later
 from mimocode.wire.agent import Agent, Command
 from mimocode.wire.base import Wire
 from mimocode.wire.provider import Provider
 
-router = APIRouter(strict_content_type=False, tags=["config"])
+router = APIRouter(strict_content_type=False, tags=["config"], route_class=Later)
 
 
 class Providers(Wire):

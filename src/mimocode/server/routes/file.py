@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import JSONResponse
 
 from mimocode.server.deps import Directory, JsonResponse, Services, reply, shown_root
+from mimocode.server.later import Later
 from mimocode.wire.workspace import FileChange, FileContent, FileNode, Symbol, TextMatch
 from mimocode.workspace import files, search, vcs
 from mimocode.workspace.root import Root
 
-router = APIRouter(strict_content_type=False, tags=["file"])
+router = APIRouter(strict_content_type=False, tags=["file"], route_class=Later)
 
 MOST_FOUND = 1_000
 

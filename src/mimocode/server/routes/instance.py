@@ -8,12 +8,13 @@ from starlette.responses import JSONResponse
 
 from mimocode.errors import Invalid
 from mimocode.server.deps import LATEST_MS, MOST_ROWS, Directory, JsonResponse, Services, reply
+from mimocode.server.later import Later
 from mimocode.session.sessions import SessionFilter
 from mimocode.wire import event
 from mimocode.wire.base import Wire
 from mimocode.wire.session import Session
 
-router = APIRouter(strict_content_type=False, tags=["server"])
+router = APIRouter(strict_content_type=False, tags=["server"], route_class=Later)
 
 
 class ProjectSummary(Wire):

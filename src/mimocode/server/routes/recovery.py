@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 
 from mimocode.server.deps import JsonResponse, Services, SessionId, reply
+from mimocode.server.later import Later
 from mimocode.wire.why import Unfinished, Why
 
-router = APIRouter(strict_content_type=False, tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"], route_class=Later)
 
 
 @router.get("/session/{sessionID}/why", operation_id="session.why", response_model=Why)

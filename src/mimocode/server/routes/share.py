@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from mimocode.server.deps import JsonResponse, Services, SessionId, reply
+from mimocode.server.later import Later
 from mimocode.session.shares import Shares
 from mimocode.wire.session import Session
 
-router = APIRouter(strict_content_type=False, tags=["session"])
+router = APIRouter(strict_content_type=False, tags=["session"], route_class=Later)
 
 
 def shares_of(app: Services) -> Shares:

@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 
 from mimocode.server.deps import Directory, JsonResponse, Services, reply
+from mimocode.server.later import Later
 from mimocode.wire.base import JsonObject, Wire
 
-router = APIRouter(strict_content_type=False, tags=["experimental"])
+router = APIRouter(strict_content_type=False, tags=["experimental"], route_class=Later)
 
 
 class ToolListItem(Wire):
