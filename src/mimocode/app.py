@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -25,11 +26,10 @@ from mimocode.config.settings import Settings
 from mimocode.errors import MimoError, Unavailable
 from mimocode.human.asks import Asks
 from mimocode.human.permission import Permissions
-from mimocode.llm.registry import Registry
 from mimocode.redaction import Redaction
 from mimocode.sandbox.policy import Surroundings
 from mimocode.sandbox.sandbox import Sandbox, sweep
-from mimocode.session.instance import Instance
+from mimocode.session.instance import Instance, Tools
 from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
 from mimocode.session.mending import Mending
@@ -45,13 +45,15 @@ from mimocode.store import crash, migrations
 from mimocode.store.queries import Queries
 from mimocode.store.sqlite import SqliteFile
 from mimocode.tools.output import Spill
-from mimocode.tools.registry import toolbox
 from mimocode.turn import compact
 from mimocode.turn.compact import Window
 from mimocode.turn.ports import Clock, ToolSpec
 from mimocode.wire.event import Form, ServerHeartbeat
 from mimocode.wire.provider import Model
 from mimocode.wire.session import Project, ProjectTime
+
+if TYPE_CHECKING:
+    from mimocode.llm.registry import Registry
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +68,7 @@ class _Loaded:
     config: Config
     instructions: Gathered
     instance: Instance
-    models: Registry
+    models: "Registry"
     looked: float
 
     def current(self) -> bool:
@@ -93,7 +95,7 @@ class Directories:
         """Raises `ConfigError`."""
         return (await self._get(directory)).instance
 
-    async def models(self, directory: str) -> Registry:
+    async def models(self, directory: str) -> "Registry":
         """The directory's models and providers. Raises `ConfigError`."""
         return (await self._get(directory)).models
 
@@ -124,20 +126,7 @@ class Directories:
         for warning in (*config.warnings, *read.warnings):
             _log.warning("%s", warning)
         # The lists of models and prices are read at the first use: a tenth of a second that the loop has not.
-        models = await anyio.to_thread.run_sync(
-            partial(
-                Registry,
-                config.provider,
-                env=self._env,
-                model=config.model,
-                small_model=config.small_model,
-                enabled=config.enabled_providers,
-                disabled=config.disabled_providers,
-                directory=path,
-                stall_timeout_s=self._places.stall_timeout_s,
-                redaction=self._redaction,
-            )
-        )
+        models = await anyio.to_thread.run_sync(self._registry, config, path)
         now = ids.now_ms()
         known = await self._queries.project(found.project_id)
         instance = Instance(
@@ -154,14 +143,7 @@ class Directories:
             agents=config.agents,
             default_agent=config.default_agent,
             models=models,
-            tools=partial(
-                toolbox,
-                spill=self._places.spill,
-                environ=self._env,
-                also=config.environment,
-                redaction=self._redaction,
-                sandbox=_sandbox(config, self._places, self._env),
-            ),
+            tools=await anyio.to_thread.run_sync(self._tools, config),
             window_of=partial(_window, config),
             instructions=read.found,
             commands=config.commands,
@@ -169,6 +151,33 @@ class Directories:
             snapshots=self.snapshots.of(found.worktree) if found.vcs and config.snapshot else None,
         )
         return _Loaded(config, read, instance, models, time.monotonic())
+
+    def _registry(self, config: Config, directory: Path) -> "Registry":
+        from mimocode.llm.registry import Registry
+
+        return Registry(
+            config.provider,
+            env=self._env,
+            model=config.model,
+            small_model=config.small_model,
+            enabled=config.enabled_providers,
+            disabled=config.disabled_providers,
+            directory=directory,
+            stall_timeout_s=self._places.stall_timeout_s,
+            redaction=self._redaction,
+        )
+
+    def _tools(self, config: Config) -> Tools:
+        from mimocode.tools.registry import toolbox
+
+        return partial(
+            toolbox,
+            spill=self._places.spill,
+            environ=self._env,
+            also=config.environment,
+            redaction=self._redaction,
+            sandbox=_sandbox(config, self._places, self._env),
+        )
 
     async def aclose(self) -> None:
         for models in (*self._outdated, *(loaded.models for loaded in self._loaded.values())):

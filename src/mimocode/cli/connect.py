@@ -18,6 +18,7 @@ from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
 
 from .claim import claimed, held_by_another
+from .loading import load_httpx
 
 if TYPE_CHECKING:
     from .embedded import Embedded
@@ -54,6 +55,7 @@ class Reached:
 @asynccontextmanager
 async def reached(where: Where, *, beat_s: float = BEAT_S, logs: TextIO | None = None) -> AsyncGenerator[Reached]:
     """Raises `MimoError` when there is no server to be had. `logs` takes those of a server started here."""
+    load_httpx()
     if where.attach is not None:
         client = AsyncMimo(
             where.attach, password=where.password, directory=where.directory, beat_s=beat_s, tls_ca=where.tls_ca

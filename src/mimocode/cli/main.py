@@ -84,7 +84,7 @@ def serve(
 
     def work() -> int:
         gc.disable()  # until the server answers: what is made till then stays, and is not to be looked through
-        from mimocode.server.loading import load_fastapi
+        from .loading import load_fastapi
 
         load_fastapi()
         from .serve import Serving

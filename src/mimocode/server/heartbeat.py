@@ -6,7 +6,6 @@ Read for every request.
 
 import logging
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,6 +41,8 @@ class Client:
 @lru_cache(maxsize=1)
 def known_clients() -> tuple[Client, ...]:
     """What is published of clients' own timers: ``clients.toml``, in its order."""
+    import tomllib
+
     table = tomllib.loads(resources.files("mimocode.server").joinpath("clients.toml").read_text(encoding="utf-8"))
     return tuple(Client(**row) for row in table["client"])
 

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, unquote_to_bytes, urlsplit
-from urllib.request import url2pathname
 
 import anyio.to_thread
 
@@ -130,6 +129,8 @@ class _File:
         if url.scheme == "data":
             return self._inline(url.path)
         if url.scheme == "file":
+            from urllib.request import url2pathname  # which brings an HTTP library along
+
             return await self._on_disk(Path(url2pathname(url.path)))
         raise Invalid(
             f"A file part's url must begin with data: or file:, not {self._part.url[:40]!r}. Download it, "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.programs import plain_environment
 
-HEAVY = ["pydantic", "httpx", "fastapi", "uvicorn", "prompt_toolkit", "rich.console", "pydantic_ai", "openai"]
+HEAVY = ["typer", "pydantic", "httpx", "fastapi", "uvicorn", "prompt_toolkit", "rich.console", "pydantic_ai", "openai"]
 
 
 def test_the_version_is_told_without_loading_the_rest() -> None:
@@ -38,7 +38,38 @@ print([name for name in ("fastapi", "uvicorn", "pydantic_ai", "prompt_toolkit", 
     assert done.stdout.strip() == "[]"
 
 
-LATE = ["alembic", "sqlalchemy", "openai", "anthropic", "pydantic_ai", "rich.console", "httpx", "prompt_toolkit"]
+def test_a_client_loads_no_command_line_of_its_http_library_and_takes_nothing_from_who_wants_it() -> None:
+    code = """
+import sys
+from mimocode.cli.loading import load_httpx
+load_httpx()
+import httpx
+httpx.Client(verify=False).close()
+print([name for name in ("rich", "pygments", "click", "trio") if name in sys.modules])
+import click, rich, trio
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_a_program_has_loaded_stays_loaded() -> None:
+    code = """
+import sys
+import click, trio
+from mimocode.cli.loading import load_httpx
+load_httpx()
+print(sys.modules["trio"] is trio, sys.modules["click"] is click)
+"""
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.strip() == "True True"
+
+
+LIBRARIES = ["alembic", "sqlalchemy", "openai", "anthropic", "pydantic_ai", "rich.console", "httpx", "prompt_toolkit"]
+LATE = [*LIBRARIES, "mimocode.tools.bash", "mimocode.llm.stream"]
 
 
 def test_a_server_answers_before_it_loads_what_turns_need_and_looks_for_garbage_only_in_what_comes_later(
@@ -48,11 +79,16 @@ def test_a_server_answers_before_it_loads_what_turns_need_and_looks_for_garbage_
 import gc, os, signal, sys, threading, time
 from mimocode.cli import main
 sys.argv = ["mimo", "serve", "--port", "0"]
+loaded, freeze = [], gc.freeze
+def freezing():
+    loaded.append([name for name in {LATE} if name in sys.modules])
+    freeze()
+gc.freeze = freezing  # what it does as soon as it answers
 def look():
     until = time.monotonic() + 30
     while not (gc.get_freeze_count() and gc.isenabled()) and time.monotonic() < until:
         time.sleep(0.01)
-    print([name for name in {LATE} if name in sys.modules], gc.get_freeze_count() > 10_000, gc.isenabled(), flush=True)
+    print(loaded[0], gc.get_freeze_count() > 10_000, gc.isenabled(), flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 threading.Thread(target=look).start()
 main()
