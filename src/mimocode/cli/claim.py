@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mimocode.client.found import ServerFile
+from mimocode.config.announced import ServerFile
 from mimocode.config.settings import Settings
 from mimocode.errors import Unavailable
 

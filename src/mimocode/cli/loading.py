@@ -5,23 +5,33 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 
 def load_fastapi() -> None:
     """FastAPI, whose types of the OpenAPI document are not built before `GET /doc` asks for them.
 
-    They were a sixteenth of the start. FastAPI has no word for that, but a type takes `defer_build` from what it is
-    derived from.
+    They were a tenth of the start. FastAPI has no word for that, but a type takes `defer_build` from what it is derived
+    from; and three of them, which name each other, are built at the end of their module by `model_rebuild`.
     """
     from pydantic import BaseModel
 
-    usual = BaseModel.model_config
-    BaseModel.model_config = {**usual, "defer_build": True}
+    rebuild = BaseModel.model_rebuild.__func__
+
+    @classmethod
+    def rebuilt(cls: type[BaseModel], **asked: Any) -> bool | None:
+        # A module that has it done at its end asks for nothing; who asks for something needs the type now.
+        return rebuild(cls, **asked) if asked else None
+
+    meanwhile = {"model_config": {**BaseModel.model_config, "defer_build": True}, "model_rebuild": rebuilt}
+    usual = {name: vars(BaseModel)[name] for name in meanwhile}
     try:
+        for name, value in meanwhile.items():
+            setattr(BaseModel, name, value)
         importlib.import_module("fastapi")
     finally:
-        BaseModel.model_config = usual
+        for name, value in usual.items():
+            setattr(BaseModel, name, value)
 
 
 def load_httpx() -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from mimocode.config.announced import ServerFile
 from mimocode.config.settings import Settings
 from mimocode.errors import MimoError
 from mimocode.wire.base import Wire
@@ -15,19 +16,6 @@ from .errors import Unauthorized
 from .http import Http, is_loopback, unix_path
 
 HEALTHY_WITHIN_S = 3.0
-
-
-class ServerFile(Wire):
-    """What a server writes when it listens, for the programs of its state directory.
-
-    An `embedded` one lives as long as the command that started it. `certificate` is the file of the one it shows.
-    """
-
-    url: str
-    pid: int
-    db: str = ""
-    embedded: bool = False
-    certificate: str | None = None
 
 
 class Health(Wire):

@@ -18,7 +18,7 @@ from mimocode.config.keys import USUAL, ServerLimits
 from mimocode.errors import MimoError
 from mimocode.wire import early
 
-from . import errors, faults, openapi, watchdog
+from . import errors, faults, watchdog
 from .audited import Audited
 from .guard import Guard
 from .later import Later
@@ -151,6 +151,8 @@ class _Raw:
 async def _doc(request: Request) -> JSONResponse:
     state = request.app.state
     if not hasattr(state, "document"):
+        from . import openapi
+
         state.document = await to_thread.run_sync(openapi.document, request.app)  # half a second
     return JSONResponse(state.document)
 

@@ -54,6 +54,34 @@ import click, rich, trio
     assert done.stdout.strip() == "[]"
 
 
+def test_the_document_is_the_same_whether_its_types_were_built_at_the_start_or_for_it() -> None:
+    code = """
+import hashlib, json, sys
+from pydantic import BaseModel
+config, rebuild = BaseModel.model_config, vars(BaseModel)["model_rebuild"]
+from mimocode.cli.loading import load_fastapi
+if sys.argv[1] == "later":
+    load_fastapi()
+from fastapi.openapi.models import Schema
+print(Schema.__pydantic_complete__, BaseModel.model_config is config, vars(BaseModel)["model_rebuild"] is rebuild)
+from fastapi import FastAPI
+from mimocode.server import http, openapi
+api = FastAPI()
+api.router.routes += [route for each in http.ROUTES for route in each.router.routes]
+print(hashlib.sha256(json.dumps(openapi.document(api)).encode()).hexdigest())
+"""
+
+    first, then = (
+        subprocess.run(
+            [sys.executable, "-c", code, when], capture_output=True, text=True, check=True, timeout=60
+        ).stdout.splitlines()
+        for when in ("at once", "later")
+    )
+
+    assert (first[0], then[0]) == ("True True True", "False True True")
+    assert first[1] == then[1]
+
+
 def test_what_a_program_has_loaded_stays_loaded() -> None:
     code = """
 import sys
