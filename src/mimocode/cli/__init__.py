@@ -10,6 +10,6 @@ def main() -> None:
 
         print(__version__)  # noqa: T201
         return
-    from mimocode.cli.main import app
+    from mimocode.cli.main import app_for
 
-    app()
+    app_for(sys.argv[1:])()

@@ -1,6 +1,7 @@
 """The commands of `mimo`, and nothing of what they do."""
 
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +15,30 @@ from .ends import conclude
 from .link import link
 from .run import run
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    # Plain help: rich would cost every command 50 ms.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def _typer() -> typer.Typer:
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        # Plain help: rich would cost every command 50 ms.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
+app = _typer()
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """The command that is named first, alone: the options of all the others would be looked into too. Else all."""
+    for one in app.registered_commands:
+        if words and one.callback is not None and one.callback.__name__ == words[0]:
+            alone = _typer()
+            alone.callback()(main)
+            alone.registered_commands.append(one)
+            return alone
+    return app
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.support.programs import plain_environment
+from typer.testing import CliRunner
+
+from mimocode.cli.main import app, app_for
 
 HEAVY = ["typer", "pydantic", "httpx", "fastapi", "uvicorn", "prompt_toolkit", "rich.console", "pydantic_ai", "openai"]
 
@@ -182,3 +186,13 @@ anyio.run(main)
     )
 
     assert done.stdout.splitlines() == ["[]", "set()"]
+
+
+@pytest.mark.parametrize("words", [["serve"], ["run"], ["doctor"], ["session", "list"], [], ["sevre"]])
+def test_a_command_that_is_made_alone_is_told_of_like_one_of_many(words: list[str]) -> None:
+    alone, one_of_many = (
+        CliRunner().invoke(made, [*words, "--help"], prog_name="mimo") for made in (app_for(words), app)
+    )
+
+    assert (alone.exit_code, alone.output) == (one_of_many.exit_code, one_of_many.output)
+    assert (app_for(words) is app) is (words[:1] not in (["serve"], ["run"], ["doctor"]))
