@@ -18,7 +18,7 @@ from mimocode.config.settings import Settings
 from mimocode.errors import Invalid
 
 from .claim import claimed, held_by_another
-from .loading import load_httpx
+from .loading import load_fastapi, load_httpx
 
 if TYPE_CHECKING:
     from .embedded import Embedded
@@ -78,6 +78,7 @@ async def reached(where: Where, *, beat_s: float = BEAT_S, logs: TextIO | None =
 
 @asynccontextmanager
 async def _started(places: Settings, directory: str, beat_s: float, logs: TextIO) -> AsyncGenerator[Reached]:
+    load_fastapi()
     from .embedded import embedded_server
 
     async with embedded_server(places, logs) as server:

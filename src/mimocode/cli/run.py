@@ -1,5 +1,6 @@
 """`mimo run`: one prompt, its turn, and an exit code that says how it ended."""
 
+import gc
 from enum import StrEnum
 from typing import Annotated
 
@@ -52,6 +53,7 @@ def run(
 
     Exit codes: 0 done, 1 the turn failed, 2 wrong usage, 3 time ran out, 4 a human is needed, 130 aborted.
     """
+    gc.disable()  # until there is a server: what is made till then stays, and is not to be looked through
     from .running import Options, main
 
     options = Options(

@@ -22,6 +22,7 @@ from .dialog import Dialogs
 from .ends import complain, leaf
 from .following import Following
 from .howto import how_to_answer
+from .loading import keep_what_is_made
 from .progress import Progress
 from .screen import Screen
 from .turn import Limits, Turn
@@ -69,6 +70,7 @@ async def main(options: Options) -> int:
         beat_s = min(BEAT_S, options.idle_timeout_s / 3) if options.idle_timeout_s else BEAT_S
         while True:
             async with reached(where, beat_s=beat_s, logs=screen.log) as there:
+                keep_what_is_made()
                 code = await run.at(there)
             if code is not None:
                 return code

@@ -1,6 +1,5 @@
 """`mimo serve`: the server, until it is told to stop."""
 
-import gc
 import logging
 import os
 import ssl
@@ -30,6 +29,7 @@ from mimocode.server.reach import Reach, is_loopback, reach
 from mimocode.server.tls import tls
 
 from .claim import announced, claimed, held_by_another
+from .loading import keep_what_is_made
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ async def _serve(bound: _Bound, env: Mapping[str, str], places: Settings) -> Non
 
             def listening(url: str) -> None:
                 _listening(url, bound, places, stack)
-                _keep_what_is_made()
+                keep_what_is_made()
                 group.start_soon(_tell_of_the_sandbox, bound.policy)
                 group.start_soon(_warm, app)
 
@@ -161,13 +161,7 @@ async def _serve(bound: _Bound, env: Mapping[str, str], places: Settings) -> Non
 async def _warm(app: App) -> None:
     await anyio.to_thread.run_sync(make_first)
     await app.warm(str(Path.cwd()))
-    _keep_what_is_made()
-
-
-def _keep_what_is_made() -> None:
-    """What is there now is not looked through again: it stays, and to look takes 50 ms, in which nobody is answered."""
-    gc.freeze()
-    gc.enable()
+    keep_what_is_made()
 
 
 async def _tell_of_the_sandbox(policy: Policy) -> None:
