@@ -114,6 +114,7 @@ sys.argv = ["mimo", "serve", "--port", "0"]
 loaded, freeze = [], gc.freeze
 def freezing():
     loaded.append([name for name in {LATE} if name in sys.modules])
+    loaded[0] += ["Schema"] * sys.modules["fastapi.openapi.models"].Schema.__pydantic_complete__
     freeze()
 gc.freeze = freezing  # what it does as soon as it answers
 def look():
