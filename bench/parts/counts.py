@@ -45,7 +45,8 @@ IDLE_S = 3
 HELD = 100
 PARKED_MS = 50
 """After which a turn that waits leaves the memory: soon, so that no figure is of some that have and some that stay."""
-LOOK_AGAIN_S, LOOKS = 0.2, 15
+LOOK_AGAIN_S, LOOKS = 2.5, 6
+"""Longer than the first events of a turn are kept."""
 STEPS = 5
 IMPORTED = "import time:"
 
@@ -70,7 +71,7 @@ class Counted:
         """What it holds once that does not change any more: some is let go of a while after."""
         before, now = Counts(), self.ask("memory")
         for _ in range(LOOKS):
-            if before.get("objects") == now["objects"]:
+            if before and abs(now["objects"] - before["objects"]) < HELD / 10:
                 break
             time.sleep(LOOK_AGAIN_S)
             before, now = now, self.ask("memory")

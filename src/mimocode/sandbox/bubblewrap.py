@@ -37,8 +37,9 @@ def usable() -> tuple[str, ...]:
 def _works(command: Sequence[str]) -> bool:
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_WITHIN_S, check=False, close_fds=True
-        )
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_WITHIN_S, check=False, close_fds=True,
+            start_new_session=True,  # what a terminal's Ctrl-C ends is the server, not what it learns here
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
