@@ -6,7 +6,7 @@ from tests.support.programs import Server
 
 from bench import outside
 from bench.child import Child, child
-from bench.clients.held import WITHIN_S
+from bench.clients.held import AT_ONCE, WITHIN_S
 from bench.subjects import Subject
 
 from .part import Part, Seen, Setting
@@ -26,7 +26,7 @@ def measure(subject: Subject, setting: Setting) -> Seen:
     most, why = outside.most_sockets()
     steps = (QUICK if setting.quick else STEPS)[subject.kind]
     with setting.serving(subject) as server, child("clients.held", server.url, str(server.directory)) as load:
-        _warm(load, beat_s)
+        _warm(load, beat_s, setting.size(2 * AT_ONCE, 4))
         empty = outside.resident_bytes(server.pid)
         held = 0
         for step in steps:
@@ -58,9 +58,10 @@ def _beats(subject: Subject) -> bool:
     return subject.kind != "peer"
 
 
-def _warm(load: Child, beat_s: float) -> None:
-    load.ask("open", count=10, beat_s=beat_s)
-    load.ask("reply", count=10)
+def _warm(load: Child, beat_s: float, count: int) -> None:
+    """As many are opened at once as later: what turns take while they run is not what they take while they wait."""
+    load.ask("open", count=count, beat_s=beat_s)
+    load.ask("reply", count=count)
 
 
 def _watch(seen: Seen, subject: Subject, server: Server, load: Child, step: int, seconds: float) -> None:
