@@ -112,9 +112,9 @@ async def test_a_configuration_that_breaks_later_is_an_error_each_time(
     async with system(tmp_path, "text: hi") as running:
         fine = await running.client.get("/config")
         (running.project / "mimocode.json").write_text("{ nope")
-        monkeypatch.setattr("mimocode.app.LOOK_AGAIN_S", 0.0)
+        monkeypatch.setattr("mimocode.directories.LOOK_AGAIN_S", 0.0)
         first = await running.client.get("/config")
-        monkeypatch.setattr("mimocode.app.LOOK_AGAIN_S", 3600.0)
+        monkeypatch.setattr("mimocode.directories.LOOK_AGAIN_S", 3600.0)
 
         again = [(await running.client.get("/config")).status_code for _ in range(3)]
 

@@ -26,6 +26,7 @@ from mimocode.errors import ToolFailed
 from mimocode.sandbox.cell import Cell, Process
 
 from . import strays
+from .whole import Whole, lives, signalled
 
 GRACE_S = 0.5
 """Between TERM and KILL."""
@@ -76,7 +77,7 @@ async def run_group(
             process = _begun(argv, output=writing, directory=directory, environ=environ, mark=mark, cell=cell)
         finally:
             os.close(writing)
-        whole = _Whole(process, mark, cell)
+        whole = Whole(process, mark, cell)
         async with _reaped(process), _guarded(whole), _ended(whole) as spare, _counted(whole) as crowd:
             started(process.pid)
             with anyio.move_on_after(timeout_s):
@@ -90,50 +91,6 @@ async def run_group(
         if cell is not None and cell.group is not None:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(cell.group.end)
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """A command with all that it started: its group, what left that, and what its sandbox knows of."""
-
-    process: Process
-    mark: str
-    cell: Cell | None
-
-    def left(self) -> list[int]:
-        """Those that have left the group, or are told one by one because their sandbox would end with its own process.
-
-        Blocking.
-        """
-        found = set(strays.found(self.mark))
-        if self.cell is None or not self.cell.together:
-            found = {pid for pid in found if not _in_group(pid, self.process.pid)}
-        return sorted(found)
-
-    def number(self) -> int:
-        """How many processes it is, as far as they are found. Blocking."""
-        return strays.number(self.mark, self.process.pid)
-
-    def wish_to_end(self) -> bool:
-        """False if nobody is left in the group. Of a sandbox that ends with its first, only those inside are told."""
-        together = self.cell is not None and self.cell.together
-        return _signal(self.process.pid, 0 if together else signal.SIGTERM)
-
-    def kill_all(self) -> None:
-        """Blocking."""
-        _signal(self.process.pid, signal.SIGKILL)
-        self.kill_the_rest()
-
-    def kill_the_rest(self) -> None:
-        """Blocking."""
-        if self.cell is not None and self.cell.group is not None:
-            self.cell.group.kill()
-        if not self.over():
-            strays.kill(self.mark)
-
-    def over(self) -> bool:
-        """Whether the command has ended and the kernel has ended all else with it."""
-        return self.cell is not None and self.cell.together and self.process.poll() is not None
 
 
 def _begun(
@@ -242,7 +199,7 @@ async def _reaped(process: Process) -> AsyncGenerator[None]:
         yield
     finally:
         if process.poll() is None:
-            _signal(process.pid, signal.SIGKILL)
+            signalled(process.pid, signal.SIGKILL)
             with anyio.move_on_after(_KILLED_S, shield=True):
                 await _exited(process)
 
@@ -254,7 +211,7 @@ class _Crowd:
 
 
 @asynccontextmanager
-async def _counted(whole: _Whole) -> AsyncGenerator[_Crowd]:
+async def _counted(whole: Whole) -> AsyncGenerator[_Crowd]:
     """Meanwhile its processes are counted, where nothing else bounds them; when they are too many they are killed."""
     crowd = _Crowd()
     cell = whole.cell
@@ -279,7 +236,7 @@ async def _counted(whole: _Whole) -> AsyncGenerator[_Crowd]:
 
 
 @asynccontextmanager
-async def _ended(whole: _Whole) -> AsyncGenerator[Callable[[], None]]:
+async def _ended(whole: Whole) -> AsyncGenerator[Callable[[], None]]:
     """Ends the group and its strays on the way out, unless the callable it gives was called."""
     spared = False
 
@@ -295,46 +252,20 @@ async def _ended(whole: _Whole) -> AsyncGenerator[Callable[[], None]]:
                 await _end(whole)
 
 
-async def _end(whole: _Whole) -> None:
+async def _end(whole: Whole) -> None:
     process = whole.process
     left = await to_thread.run_sync(whole.left)
     strays.tell(left, signal.SIGTERM)
     if whole.wish_to_end() or left:
         for _ in range(round(GRACE_S / _POLL_S)):  # nobody tells when a group has ended
             process.poll()
-            if not _signal(process.pid, 0) and not any(_lives(pid) for pid in left):
+            if not signalled(process.pid, 0) and not any(lives(pid) for pid in left):
                 break
             await anyio.sleep(_POLL_S)
-        _signal(process.pid, signal.SIGKILL)
+        signalled(process.pid, signal.SIGKILL)
         with anyio.move_on_after(_KILLED_S):
             await _exited(process)
     await to_thread.run_sync(whole.kill_the_rest)
-
-
-def _in_group(pid: int, group: int) -> bool:
-    try:
-        return os.getpgid(pid) == group
-    except ProcessLookupError:
-        return True
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _signal(group: int, number: int) -> bool:
-    """False if nobody is left in the group."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _shell_code(returncode: int | None) -> int | None:
@@ -342,7 +273,7 @@ def _shell_code(returncode: int | None) -> int | None:
 
 
 @asynccontextmanager
-async def _guarded(whole: _Whole) -> AsyncGenerator[None]:
+async def _guarded(whole: Whole) -> AsyncGenerator[None]:
     """Meanwhile a tiny shell outside the group waits for a line from us; our death instead makes it kill them all."""
     group = whole.cell.group if whole.cell is not None else None
     lists = [str(folder / "cgroup.procs") for folder in group.folders] if group is not None else []

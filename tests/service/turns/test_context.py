@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dirty_equals import IsPartialDict
 
-from mimocode import app
+from mimocode import directories
 from support.model_server import ModelServer
 from support.system import System, system
 
@@ -64,7 +64,7 @@ async def test_the_instructions_of_project_parents_and_user_are_in_the_system_pr
 async def test_a_changed_agents_file_is_read_for_the_next_prompt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr(directories, "LOOK_AGAIN_S", 0.0)
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "AGENTS.md").write_text("Old rule.")
     async with asked(tmp_path, "text: one\n---\ntext: two") as (running, server):
