@@ -14,6 +14,9 @@ from mimocode.turn.world import Writing
 Kind = Literal["prompt", "shell", "summarize"]
 WhenBusy = Literal["queue", "reject", "steer"]
 
+LAST_EVENTS_S = 0.005
+"""Between the last event of a turn and its answer, where somebody listens to events."""
+
 
 class Running:
     """The handle of an admitted turn."""

@@ -19,7 +19,6 @@ from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
 
 from mimocode.bus.local import Bus
 from mimocode.errors import Unavailable
@@ -34,7 +33,7 @@ from mimocode.wire.session import Busy, Idle
 
 from . import answers
 from .journal import Journal
-from .lane import Admitted, Lane, Running
+from .lane import LAST_EVENTS_S, Admitted, Lane, Running
 from .sessions import Sessions
 from .title import Titles
 from .turns import Turns
@@ -215,9 +214,9 @@ class Lanes:
         for each in (handle, *admitted.companions):
             await self._journal.end_turn(each.session_id, each.turn_id, answer)
         if await self._bus.flushed():
-            # Some clients stop reading events as soon as the answer is there, and what sockets were given in one round
-            # of the event loop is sent at its end, in no order.
-            await checkpoint()
+            # Some clients stop reading events as soon as the answer is there. It comes by another connection, and which
+            # of two a busy program reads first is nobody's to say.
+            await anyio.sleep(LAST_EVENTS_S)
         self._release(admitted, answer)
 
     async def _safely(self, session_id: str, work: Callable[[], Awaitable[None]]) -> AssistantError | None:
