@@ -155,14 +155,16 @@ class Lanes:
             self._start(session_id, lane)
 
     async def unparked(self, session_id: str) -> None:
-        """Returns when the session's turn is at work with its messages, if it was parked."""
+        """Returns when the session's turn is at work with its messages, if it was parked or has only just begun."""
         lane = self._lanes.get(session_id)
         turn = lane.current if lane is not None else None
-        if lane is not None and turn is not None and turn.parked is not None:
-            turn.begun = anyio.Event()
+        if lane is None or turn is None or (turn.parked is None and turn.pen is not None):
+            return
+        turn.begun = anyio.Event()
+        if turn.parked is not None:
             turn.parked.settled = True
             self._go_on(session_id, lane)
-            await turn.begun.wait()
+        await turn.begun.wait()
 
     async def _run(self, lane: Lane, admitted: Admitted) -> None:
         """One turn, from where its messages stand to its answer, or to where it is parked."""
