@@ -5,11 +5,14 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import pytest
 from dirty_equals import IsPartialDict
 
 from mimocode.asgi.group import task_group
 from mimocode.session.lanes import Lanes
+from mimocode.session.turns import Turns
 from mimocode.turn.history import History
+from mimocode.turn.world import Writing
 from mimocode.wire.base import JsonObject
 from support.system import QUESTION, System, system
 
@@ -115,6 +118,31 @@ async def test_what_is_said_to_a_parked_turn_is_fed_to_it(tmp_path: Path) -> Non
 
     assert first == answers
     assert text_of(answers[0]) == "You also said second."
+
+
+async def test_what_is_said_to_a_turn_that_has_only_just_begun_is_fed_to_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with system(tmp_path, STEERED, env={"MIMOCODE_BUSY": "steer"}) as running:
+        session = await running.session()
+        turns: Turns = vars(running.app.runner)["_turns"]
+        read, readable = turns.pen, anyio.Event()
+
+        async def pen(session_id: str, turn_id: str, number: int) -> Writing:
+            await readable.wait()
+            return await read(session_id, turn_id, number)
+
+        monkeypatch.setattr(turns, "pen", pen)
+        async with running.prompting(session, "first") as first:
+            await running.told.until("message.part.updated", lambda told: told["part"].get("text") == "first")
+            async with running.prompting(session, "second") as second:
+                await anyio.wait_all_tasks_blocked()
+                readable.set()
+                await running.told.until("message.part.updated", lambda told: told["part"].get("text") == "second")
+                await running.answer("Red")
+
+    assert first == second
+    assert text_of(first[0]) == "You also said second."
 
 
 async def test_prompts_behind_a_parked_turn_are_answered_after_it(tmp_path: Path) -> None:
