@@ -40,10 +40,9 @@ class Client(AsyncOpenAI):
         body = {key: value for key, value in given.items() if key not in _NOT_BODY and not _is_left_out(value)}
         content = to_json({**body, **(given.get("extra_body") or {})})
         headers = {**self._fixed_headers, **{key.lower(): value for key, value in given["extra_headers"].items()}}
-        http = self._client
-        request = http.build_request("POST", f"{self.base_url}{path}", headers=headers, content=content)
+        request = httpx2.Request("POST", self._address(path), headers=headers, content=content)
         try:
-            response = await http.send(request, stream=True)
+            response = await self._client.send(request, stream=True)
         except httpx2.TimeoutException as error:
             raise APITimeoutError(request=request) from error
         except httpx2.RequestError as error:
@@ -53,11 +52,20 @@ class Client(AsyncOpenAI):
             raise self._make_status_error_from_response(response)
         return AsyncStream(cast_to=chunk, response=response, client=self)
 
+    def _address(self, path: str) -> httpx2.URL:
+        if path not in self._addresses:
+            self._addresses[path] = httpx2.URL(f"{self.base_url}{path}")
+        return self._addresses[path]
+
+    @cached_property
+    def _addresses(self) -> dict[str, httpx2.URL]:
+        return {}
+
     @cached_property
     def _fixed_headers(self) -> dict[str, str]:
-        """Those that are the same for every request."""
+        """Those that are the same for every request, the HTTP client's own among them."""
         built = self._build_headers(FinalRequestOptions(method="post", url="/"))
-        return {key.lower(): value for key, value in built.items()}
+        return {key.lower(): value for headers in (self._client.headers, built) for key, value in headers.items()}
 
     def _process_response_data(self, *, data: object, cast_to: type[Any], response: httpx2.Response) -> Any:
         """One chunk: validated if it is of the shape that it should be, built as the SDK does if it is not."""

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.request import getproxies
 
 from mimocode.errors import ConfigError
 from mimocode.wire.base import JsonObject
@@ -50,6 +51,7 @@ def wire_of(source: Source) -> Wire:
 def load(source: Source) -> None:
     """Imports what speaking to this provider needs. Blocks for about a second the first time."""
     importlib.import_module("pydantic_ai.direct")
+    importlib.import_module("mimocode.llm.transport")
     if wire_of(source) in ("chat", "responses"):
         importlib.import_module("mimocode.llm.openai_models")
         _build_chunks()
@@ -139,6 +141,8 @@ def _http(source: Source, stall_timeout_s: float | None) -> "httpx2.AsyncClient"
     import httpx2
     import truststore
 
+    from .transport import Transport
+
     options = source.settings.options
     headers_s = _seconds(options.headerTimeout, stall_timeout_s or HEADERS_S)
     chunk_s = _seconds(options.chunkTimeout, _seconds(options.timeout, stall_timeout_s or CHUNK_S))
@@ -151,13 +155,21 @@ def _http(source: Source, stall_timeout_s: float | None) -> "httpx2.AsyncClient"
         response.request.extensions["timeout"]["read"] = chunk_s
         _recorder.get([]).append(response)
 
+    tls = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx2.AsyncClient(
-        verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        # Through proxies the library's own transport goes, which knows every kind of them.
+        transport=None if _proxied() else Transport(tls),
+        verify=tls,
         headers=options.headers,
         timeout=httpx2.Timeout(chunk_s, connect=CONNECT_S),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
         event_hooks={"request": [until_headers], "response": [answered]},
     )
+
+
+def _proxied() -> bool:
+    """Whether the environment names a proxy, and not only what needs none."""
+    return any(kind != "no" for kind in getproxies())
 
 
 def _seconds(milliseconds: float | bool | None, default: float | None) -> float | None:

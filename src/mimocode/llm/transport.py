@@ -1,0 +1,144 @@
+"""How the providers' SDKs reach the network: httpx's interface, aiohttp's connections and parser.
+
+httpx's own transport parses in Python and asks every idle connection twice at each request whether it is still there.
+The SDKs of OpenAI and Anthropic bring one like this, as an option; this one takes the timeouts as they change, and
+tells errors apart.
+
+Imported lazily: it takes a fifth of a second.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import aiohttp
+import httpx2
+from yarl import URL
+
+_IDLE_S: Final = 5.0
+"""How long an idle connection is kept, as httpx does."""
+_HEAD_BYTES: Final = 65_536
+_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+"""What aiohttp would add to a request by itself."""
+
+_ERRORS: Final[tuple[tuple[type[Exception], type[httpx2.TransportError]], ...]] = (
+    (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
+    (aiohttp.SocketTimeoutError, httpx2.ReadTimeout),
+    (TimeoutError, httpx2.ReadTimeout),
+    (aiohttp.ClientConnectorError, httpx2.ConnectError),
+    (aiohttp.InvalidURL, httpx2.UnsupportedProtocol),
+    (aiohttp.ServerDisconnectedError, httpx2.RemoteProtocolError),
+    (aiohttp.ClientOSError, httpx2.ReadError),
+    (aiohttp.ClientError, httpx2.RemoteProtocolError),
+)
+"""The first that fits."""
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    """For one provider's client. Takes the timeouts of a request's `extensions`; the one for reading is looked at anew
+    when reading the body begins. Proxies of the environment are not used.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        headers = request.headers.multi_items()
+        try:
+            content: bytes | httpx2.AsyncByteStream = request.content
+        except httpx2.RequestNotRead:
+            content = cast(httpx2.AsyncByteStream, request.stream)
+            headers = [(name, value) for name, value in headers if name.lower() != "transfer-encoding"]
+        allowed = _Allowed(request)
+        with _as_httpx():
+            response = await self._open().request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=headers,
+                data=content or None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=allowed.connect_s, sock_read=allowed.read_s),
+            )
+        extensions = {"http_version": b"HTTP/1.1", "reason_phrase": (response.reason or "").encode()}
+        body = _Body(response, allowed)
+        return httpx2.Response(response.status, headers=response.raw_headers, stream=body, extensions=extensions)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls, limit=0, keepalive_timeout=_IDLE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=_ADDED,
+                auto_decompress=False,
+                max_line_size=_HEAD_BYTES,
+                max_field_size=_HEAD_BYTES,
+            )
+        return self._session
+
+    async def aclose(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+class _Allowed:
+    """The timeouts of a request, as they are now, in seconds; None is no limit."""
+
+    def __init__(self, request: httpx2.Request) -> None:
+        self._request = request
+
+    @property
+    def connect_s(self) -> float | None:
+        return self._s("connect")
+
+    @property
+    def read_s(self) -> float | None:
+        return self._s("read")
+
+    def _s(self, what: str) -> float | None:
+        told: dict[str, float | None] = self._request.extensions.get("timeout", {})
+        return told.get(what)
+
+
+class _Body(httpx2.AsyncByteStream):
+    """An answer's body, still encoded."""
+
+    def __init__(self, response: aiohttp.ClientResponse, allowed: _Allowed) -> None:
+        self._response = response
+        self._allowed = allowed
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        connection = self._response.connection
+        if connection is not None and connection.protocol is not None:
+            connection.protocol.read_timeout = self._allowed.read_s
+            connection.protocol.start_timeout()
+        content = self._response.content
+        with _as_httpx():
+            try:
+                async for portion in content.iter_any():
+                    yield portion
+            except aiohttp.ClientError:
+                # The library puts an error before what came before it, and was not read yet.
+                content.set_exception(cast(Any, None))
+                if left := content.read_nowait():
+                    yield left
+                raise
+
+    async def aclose(self) -> None:
+        """The connection is kept if the body was read to its end, and closed otherwise."""
+        self._response.close()
+
+
+@contextmanager
+def _as_httpx() -> Generator[None]:
+    """Errors as httpx's, which the SDKs know. The library's own is the cause."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise _kind(error)(str(error) or type(error).__name__) from error
+
+
+def _kind(error: Exception) -> type[httpx2.TransportError]:
+    return next(theirs for ours, theirs in _ERRORS if isinstance(error, ours))
