@@ -297,7 +297,6 @@ def _url(error: BaseException) -> str | None:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """What led to an error, the nearest first."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None:
+    while (cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__)) is not None:
         yield cause
-        cause = cause.__cause__ or cause.__context__
+        error = cause

@@ -24,15 +24,12 @@ _ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 _ERRORS: Final[tuple[tuple[type[Exception], type[httpx2.TransportError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, httpx2.ConnectTimeout),
-    (aiohttp.SocketTimeoutError, httpx2.ReadTimeout),
     (TimeoutError, httpx2.ReadTimeout),
     (aiohttp.ClientConnectorError, httpx2.ConnectError),
     (aiohttp.InvalidURL, httpx2.UnsupportedProtocol),
-    (aiohttp.ServerDisconnectedError, httpx2.RemoteProtocolError),
     (aiohttp.ClientOSError, httpx2.ReadError),
-    (aiohttp.ClientError, httpx2.RemoteProtocolError),
 )
-"""The first that fits."""
+"""The first that fits. What does not is the server's fault."""
 
 
 class Transport(httpx2.AsyncBaseTransport):
@@ -133,12 +130,25 @@ class _Body(httpx2.AsyncByteStream):
 
 @contextmanager
 def _as_httpx() -> Generator[None]:
-    """Errors as httpx's, which the SDKs know. The library's own is the cause."""
+    """Errors as httpx's, which the SDKs know."""
     try:
         yield
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise _kind(error)(str(error) or type(error).__name__) from error
+        kind = next((theirs for ours, theirs in _ERRORS if isinstance(error, ours)), None)
+        if kind is not None:
+            raise kind(str(error) or type(error).__name__) from error
+        # The library's own words are about a status that nobody sent.
+        raise httpx2.RemoteProtocolError(_wrong(error)) from None
 
 
-def _kind(error: Exception) -> type[httpx2.TransportError]:
-    return next(theirs for ours, theirs in _ERRORS if isinstance(error, ours))
+def _wrong(error: Exception) -> str:
+    """What the server did."""
+    match error:
+        case aiohttp.ServerDisconnectedError():
+            return "the server closed the connection without an answer"
+        case aiohttp.ClientPayloadError():
+            return "the connection was closed before the answer was complete"
+        case aiohttp.ClientResponseError(message=message):
+            return f"what came is no HTTP: {' '.join(message.split())}"
+        case _:
+            return " ".join(str(error).split()) or type(error).__name__
