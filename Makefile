@@ -1,7 +1,7 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+ and the package registries, nothing else.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: setup demo demo-real test contract crash survival bench bench-compare bench-quick check audit format clean
+.PHONY: setup demo demo-real test contract crash survival bench bench-compare bench-quick bench-instructions check audit format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -64,6 +64,10 @@ bench-compare: setup
 # Counts, not seconds; fails where more than twice as much is done as bench/quick.json says. UPDATE=1 writes that.
 bench-quick: setup
 	$(BIN)/python -m bench.quick $(if $(UPDATE),--update)
+
+# The machine's instructions of a turn, a reply, a delta, by library; needs valgrind. UNITS="turn", AT=HEAD~5, KEEP=folder
+bench-instructions: setup
+	$(BIN)/python -m bench.instructions $(UNITS) $(if $(COUNT),--count $(COUNT)) $(if $(AT),--at $(AT)) $(if $(KEEP),--keep $(KEEP))
 
 format: setup
 	$(BIN)/ruff check --fix $(CODE)

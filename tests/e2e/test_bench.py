@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import compare, figures, quick, report
+from bench import compare, figures, instructions, quick, report
 from bench.parts.part import Seen
 
+from support import debian
 from support.programs import ROOT
 
 
@@ -147,3 +148,35 @@ def test_every_counted_figure_has_a_reference() -> None:
 
     counted = {row.key for row in figures.ROWS["counts"]}
     assert {version: set(one) for version, one in stored.items()} == dict.fromkeys(stored, counted)
+
+
+def test_instructions_are_counted_by_library(tmp_path: Path) -> None:
+    debian.programs("valgrind")
+
+    finished = run("bench.instructions", "turn", "--count", "2", "--keep", str(tmp_path))
+
+    assert finished.returncode == 0, finished.stderr
+    whole, *libraries = finished.stdout.splitlines()
+    counted = instructions.by_library((tmp_path / "callgrind.turn").read_text(errors="replace").splitlines())
+    assert whole.split() == ["turn", f"{counted.total() / 2e6:.2f}", "M", "instructions", "(mean", "of", "2)"]
+    assert counted.total() > 2_000_000
+    assert any("libsqlite3" in line for line in libraries)
+
+
+def test_what_a_function_calls_is_counted_where_it_is() -> None:
+    profile = """events: Ir
+ob=(1) /usr/lib/libpython.so
+fn=(1) run
+10 100
++2 20
+cob=(2) /usr/lib/libsqlite3.so
+cfn=(2) step
+calls=3 5
+* 7000
+-1 3
+ob=(2)
+fn=(2)
+5 7000
+"""
+
+    assert instructions.by_library(profile.splitlines()) == {"libpython.so": 123, "libsqlite3.so": 7000}

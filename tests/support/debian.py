@@ -32,6 +32,7 @@ PACKAGES = {
     "setpriv": "util-linux",
     "squid": "squid",
     "tmux": "tmux",
+    "valgrind": "valgrind",
     "varnishd": "varnish",
 }
 """Each program that may be asked for, and the package it is in."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from uvicorn._types import HTTPScope
@@ -65,7 +66,7 @@ class Parked:
     def write(self, body: bytes) -> bool:
         if not self.stays or self.woken or self._flow.write_paused or self._transport.is_closing():
             return False
-        self._transport.write(b"%x\r\n%b\r\n" % (len(body), body) if self._chunked else body)
+        self._transport.write(_chunk(body) if self._chunked else body)
         return True
 
     def wake(self) -> None:
@@ -87,6 +88,12 @@ class Parked:
         cycle.more_body = self.more_body
         cycle.disconnected = self.disconnected
         return cycle
+
+
+@lru_cache(maxsize=1)
+def _chunk(body: bytes) -> bytes:
+    """One chunk of a body. What many readers are told comes here as the same object."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 class Flow(FlowControl):
