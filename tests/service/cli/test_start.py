@@ -30,6 +30,18 @@ print([name for name in {HEAVY} if name in sys.modules])
     assert done.stdout.splitlines()[1:] == ["[]"]
 
 
+def test_the_command_is_a_module_too() -> None:
+    words = [sys.executable, "-m", "mimocode"]
+
+    told = [
+        subprocess.run([*words, word], capture_output=True, text=True, check=True, timeout=60).stdout
+        for word in ("--version", "--help")
+    ]
+
+    assert told[0].split(".")[0].isdigit()
+    assert "serve" in told[1]
+
+
 def test_a_client_that_only_asks_loads_no_server() -> None:
     code = """
 import sys

@@ -1,0 +1,5 @@
+"""`python -m mimocode` is `mimo`."""
+
+from mimocode.cli import main
+
+main()
