@@ -166,7 +166,7 @@ async def open_app(
         )
         try:
             beside = [Mending(file, runner).watch] if resume else []
-            beside.append(partial(directories.snapshots.tend, lambda: not lanes.busy))
+            beside += [partial(directories.snapshots.tend, lambda: not lanes.busy), directories.snapshots.watch]
             async with lanes.open(*beside, Stalls(lanes, sessions, after_s=places.stall_notice_s).watch):
                 if resume and (resumed := await runner.resume()):
                     _log.info("turns go on where they were left", extra={"turns": resumed})

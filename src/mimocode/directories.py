@@ -21,6 +21,7 @@ from mimocode.sandbox.policy import Surroundings
 from mimocode.sandbox.sandbox import Sandbox
 from mimocode.session.instance import Instance, Tools
 from mimocode.snapshot.stores import Stores
+from mimocode.snapshot.watch import Share
 from mimocode.store.queries import Queries
 from mimocode.turn import compact
 from mimocode.turn.compact import Window
@@ -60,7 +61,10 @@ class Directories:
         self._queries = queries
         self._redaction = redaction
         self.snapshots = Stores(
-            places.data / "snapshot", private=[places.data, places.state, places.cache], redaction=redaction
+            places.data / "snapshot",
+            private=[places.data, places.state, places.cache],
+            redaction=redaction,
+            share=Share() if places.snapshot_watch == "on" else None,
         )
         self._loaded: dict[str, _Loaded] = {}
         self._lock = anyio.Lock()
@@ -155,6 +159,7 @@ class Directories:
         )
 
     async def aclose(self) -> None:
+        self.snapshots.close()
         for models in (*self._outdated, *(loaded.models for loaded in self._loaded.values())):
             await models.aclose()
 

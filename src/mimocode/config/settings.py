@@ -14,6 +14,7 @@ PEER = "opencode"
 
 WhenBusy = Literal["queue", "reject", "steer"]
 OnDisconnect = Literal["continue", "abort"]
+SnapshotWatch = Literal["on", "off"]
 
 STALL_NOTICE_S = 30.0
 PARK_AFTER_S = 0.25
@@ -32,6 +33,7 @@ class Settings:
     `stall_notice_s` is how long a model may be silent before its session's status says so, `stall_timeout_s` how long
     before it is given up and tried again, where its provider's own settings do not say; None: the built-in times.
     `park_after_s` is how long a turn that waits for people keeps its tasks and messages in memory.
+    `snapshot_watch` is whether worktrees are watched between two states of their files.
     `sandbox` is the operator's word on it, over every configuration's.
     """
 
@@ -50,6 +52,7 @@ class Settings:
     stall_timeout_s: float | None = None
     park_after_s: float = PARK_AFTER_S
     sandbox: Mode | None = None
+    snapshot_watch: SnapshotWatch = "on"
 
     @property
     def private(self) -> list[Path]:
@@ -108,6 +111,7 @@ def read(env: Mapping[str, str], *, home: Path | None = None) -> Settings:
         stall_timeout_s=_seconds(env, "MIMOCODE_STALL_TIMEOUT_MS", None),
         park_after_s=_seconds(env, "MIMOCODE_PARK_AFTER_MS", PARK_AFTER_S),
         sandbox=_choice(env, SANDBOX, get_args(Mode)) if env.get(SANDBOX) else None,
+        snapshot_watch=_choice(env, "MIMOCODE_SNAPSHOT_WATCH", get_args(SnapshotWatch)),
     )
 
 

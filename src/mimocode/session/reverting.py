@@ -112,7 +112,7 @@ class Reverting:
         states = await self._states(session)
         kept = session.revert.snapshot if session.revert else None
         if states is not None and kept is None:
-            kept = await states.take()
+            kept = await states.take(whole=True)
         back = _before(there.hidden())
         if states is not None and kept is not None and session.revert is not None:
             back = dict.fromkeys(self._hidden_files(messages, session.revert), kept) | back
@@ -122,7 +122,7 @@ class Reverting:
         text = ""
         if states is not None and kept is not None:
             await states.put_back(back)
-            text = "".join(one.patch or "" for one in await states.diff(kept, await states.take(), [*back]))
+            text = "".join(one.patch or "" for one in await states.diff(kept, await states.take(whole=True), [*back]))
         diffs = await self._diff(session, _parts(messages[there.index :]))
         return await self._tell(session.id, revert.but(diff=text.strip() if kept is not None else None), diffs)
 

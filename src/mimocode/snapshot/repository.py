@@ -60,30 +60,30 @@ class Repository:
         self.worktree = worktree
         self._private = [path.relative_to(worktree) for path in private if path.is_relative_to(worktree)]
         self._index = folder / f"{_INDEX}{secrets.token_hex(6)}"
-        self._exclude: list[str] = []
+        self._exclude = [f"--exclude=/{path.as_posix()}/" for path in self._private]
+        self.exclude = folder / "info/exclude"
+        """What of the user's repository is ignored besides, by way of a link."""
         self._opened = False
 
     @property
     def index(self) -> Path:
         return self._index
 
-    async def open(self) -> None:
-        """Makes what is not there yet. Raises `Unavailable`.
+    async def open(self) -> bool:
+        """Makes what is not there yet: whether it did. Raises `Unavailable`.
 
         To be called before each use, by one at a time: a git of ours that was cancelled left its lock behind.
         """
         if self._opened and self.folder.is_dir():
             self._index.with_name(f"{self._index.name}.lock").unlink(missing_ok=True)
-            return
+            return False
         theirs = await self._theirs()
-        if theirs.exclude.is_file():
-            self._exclude = [f"--exclude-from={theirs.exclude}"]
-        self._exclude += [f"--exclude=/{path.as_posix()}/" for path in self._private]
         try:
             await to_thread.run_sync(self._make, theirs)
         except OSError as error:
             raise Unavailable(f"The store of snapshots {self.folder} cannot be written: {error.strerror}.") from error
         self._opened = True
+        return True
 
     async def _theirs(self) -> Theirs:
         words = ["--show-object-format", "--git-path", "objects", "--git-path", "index", "--git-path", "info/exclude"]
@@ -108,6 +108,8 @@ class Repository:
             self._init(theirs)
         # Written each time: the worktree's repository may have been moved, or made anew.
         (self.folder / "objects/info/alternates").write_bytes(os.fsencode(theirs.objects) + b"\n")
+        self.exclude.unlink(missing_ok=True)
+        self.exclude.symlink_to(theirs.exclude)
         left = sorted(self.folder.glob(f"{_INDEX}*"), key=lambda path: path.stat().st_mtime_ns)
         whole = [path for path in left if path.suffix != ".lock"]
         if whole:
@@ -135,13 +137,13 @@ class Repository:
         shutil.rmtree(self.folder, ignore_errors=True)
         making.rename(self.folder)
 
-    async def run(self, *words: str, feed: bytes = b"") -> git.Ran:
+    async def run(self, *words: str, feed: bytes = b"", literal: bool = True) -> git.Ran:
         """Runs git on this repository, with the worktree as its directory."""
         env = {
             "GIT_DIR": str(self.folder),
             "GIT_WORK_TREE": str(self.worktree),
             "GIT_INDEX_FILE": str(self._index),
-            "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_LITERAL_PATHSPECS": str(int(literal)),
         }
         return await git.run(self.worktree, "-c", "core.untrackedCache=false", *words, feed=feed, env=env)
 
@@ -174,6 +176,34 @@ class Repository:
         """Names of files that differ from the index, NUL after each: ``? `` before new ones, ``C ``, ``R `` …"""
         words = ["ls-files", "-z", "-t", "--modified", "--others", "--exclude-standard"]
         return await self.run(*words, *self._exclude)
+
+    async def ignored_folders(self) -> list[bytes]:
+        """Folders without a file of a state that seem to be ignored, each with all that is in it. Raises `Unavailable`.
+
+        Those too that only hold nothing but ignored files so far: `confirmed` tells them apart.
+        """
+        words = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]
+        listed = await self.run(*words, *self._exclude)
+        if listed.code:
+            raise Unavailable(listed.complaint[:500])
+        return [name[:-1] for name in listed.out.split(b"\0") if name.endswith(b"/")]
+
+    async def confirmed(self, folders: Sequence[bytes]) -> frozenset[bytes]:
+        """Those that are ignored themselves, or private: no new file in them comes into a state.
+
+        Raises `Unavailable`.
+        """
+        own = {name for name in folders if self._is_private(name)}
+        feed = b"".join(b"./%s\0" % name for name in folders if name not in own)  # it knows no literal names
+        if not feed:
+            return frozenset(own)
+        told = await self.run("check-ignore", "--no-index", "-z", "--stdin", feed=feed, literal=False)
+        if told.code not in (0, 1):
+            raise Unavailable(told.complaint[:500])
+        return frozenset(own.union(name[2:] for name in told.out.split(b"\0")))
+
+    def _is_private(self, name: bytes) -> bool:
+        return any(Path(os.fsdecode(name)).is_relative_to(path) for path in self._private)
 
     async def begin_again(self) -> None:
         """Without an index: the next state reads every file."""

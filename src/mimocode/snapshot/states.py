@@ -17,6 +17,7 @@ from mimocode.workspace import git, vcs
 
 from . import keeping, putting
 from .repository import Repository
+from .watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ _COMPARED = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--
 class States:
     """The states of one worktree. A state is named by the hash of a git tree."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, watch: Watch | None = None) -> None:
         self.repository = repository
+        self._watch = watch
         self._lock = anyio.Lock()
         self._tree: str | None = None
 
@@ -45,13 +47,31 @@ class States:
     def worktree(self) -> Path:
         return self.repository.worktree
 
-    async def take(self) -> str:
-        """The state that the files are in now. Raises `Unavailable`."""
+    async def take(self, *, whole: bool = False) -> str:
+        """The state that the files are in now. `whole`: by looking at every one of them. Raises `Unavailable`."""
         async with self._lock:
-            return await self._take()
+            if await self.repository.open():
+                self._tree = None
+            # Asked first in any case: a look that follows begins with an empty queue.
+            quiet = self._watch is not None and await to_thread.run_sync(self._watch.quiet)
+            tree = self._tree if quiet and not whole else None
+            if tree is None:
+                tree = await self._look()
+                if self._watch is not None:
+                    self._watch.settle()
+            return await self._taken(tree)
 
-    async def _take(self) -> str:
-        await self.repository.open()
+    async def rest(self) -> None:
+        """Gives up what only states that are taken often need, if none was taken for long."""
+        async with self._lock:
+            if self._watch is not None and self._watch.is_unused():
+                self._watch.close()
+
+    def close(self) -> None:
+        if self._watch is not None:
+            self._watch.close()
+
+    async def _look(self) -> str:
         listed = await self.repository.changed()
         if listed.code and listed.code != 127:
             # An index that a power cut left half written, say: everything is read again.
@@ -61,14 +81,14 @@ class States:
         self._must(listed)
         names, gone = await to_thread.run_sync(self._worth_keeping, listed.out)
         if not names and not gone and self._tree is not None:
-            return await self._taken(self._tree)
+            return self._tree
         self._tree = None
         await self._note(gone, "--force-remove")
         await self._note(names, "--add", "--remove", "--replace")
         written = await self.repository.run("write-tree", "--missing-ok")
         self._must(written)
         self._tree = written.text
-        return await self._taken(self._tree)
+        return self._tree
 
     async def _taken(self, tree: str) -> str:
         try:
@@ -81,6 +101,8 @@ class States:
         for start in range(0, len(names), _AT_ONCE):
             feed = b"\0".join(names[start : start + _AT_ONCE]) + b"\0"
             self._must(await self.repository.run("update-index", *words, "-z", "--stdin", feed=feed))
+        if self._watch is not None and "--add" in words:
+            self._watch.note(names)
 
     def _worth_keeping(self, listed: bytes) -> tuple[list[bytes], list[bytes]]:
         """The files to note as they are, and those in whose place there are folders now. Blocking."""
@@ -156,12 +178,12 @@ class States:
         async with self._lock:
             await self.repository.open()
             there = {state: await self._names(state) for state in of_state}
+            self._tree = None
             for state, names in of_state.items():
                 gone = [name for name in names if name not in there[state]]
                 await to_thread.run_sync(self._remove, gone)
                 if kept := [name for name in names if name in there[state]]:
                     await self._check_out(state, kept)
-            self._tree = None
 
     async def _names(self, state: str) -> frozenset[bytes]:
         found = await self.repository.run("ls-tree", "-r", "-z", "--name-only", state)

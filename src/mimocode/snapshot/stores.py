@@ -18,6 +18,7 @@ from mimocode.wire.message import FileDiff
 from . import keeping
 from .repository import Repository
 from .states import States
+from .watch import Share, Watch
 
 _log = logging.getLogger(__name__)
 
@@ -61,12 +62,25 @@ class Snapshots:
 
 
 class Stores:
-    """`folder` holds a store for each worktree. `private` are folders that are in no state."""
+    """`folder` holds a store for each worktree. `private` are folders that are in no state.
 
-    def __init__(self, folder: Path, *, private: Sequence[Path] = (), redaction: Redaction | None = None) -> None:
+    `share` is what there is for watches; None: every state is found by looking.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        private: Sequence[Path] = (),
+        redaction: Redaction | None = None,
+        share: Share | None = None,
+    ) -> None:
         self._folder = folder
         self._redaction = redaction or Redaction()
         self._private = [*private, folder]
+        self._share = share
+        self._wanted: dict[Watch, None] = {}
+        self._called = anyio.Event()
         self._known: dict[Path, Snapshots] = {}
 
     def of(self, worktree: Path) -> Snapshots:
@@ -75,13 +89,16 @@ class Stores:
         if known is None:
             name = hashlib.sha256(os.fsencode(worktree)).hexdigest()[:24]
             repository = Repository(self._folder / name, worktree, private=self._private)
-            known = self._known[worktree] = Snapshots(States(repository), self._redaction)
+            watch = Watch(repository, self._share, want=self._want) if self._share else None
+            known = self._known[worktree] = Snapshots(States(repository, watch), self._redaction)
         return known
 
     async def tend(self, is_idle: Callable[[], bool]) -> None:
         """Tidies, one after the other, while nothing runs. Until it is cancelled."""
         while True:
             await anyio.sleep(LOOK_EVERY_S)
+            for snapshots in list(self._known.values()):
+                await snapshots.states.rest()
             if is_idle():
                 await self.tidy(is_idle)
 
@@ -95,6 +112,23 @@ class Stores:
                     await snapshots.states.tidy()
         except (Unavailable, OSError) as error:
             _log.warning("snapshots not tidied", extra={"reason": str(error)})
+
+    def _want(self, watch: Watch) -> None:
+        self._wanted[watch] = None
+        self._called.set()
+
+    async def watch(self) -> None:
+        """Makes the watches that are wanted, one after the other: no turn waits for them. Until it is cancelled."""
+        while True:
+            await self._called.wait()
+            self._called = anyio.Event()
+            while self._wanted:
+                await self._wanted.popitem()[0].build()
+
+    def close(self) -> None:
+        """While no state is being taken."""
+        for snapshots in self._known.values():
+            snapshots.states.close()
 
     def _forget(self) -> None:
         """Blocking."""
