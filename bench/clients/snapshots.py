@@ -1,17 +1,21 @@
 """States of a worktree's files, taken where nothing else runs.
 
-unchanged  count    ms of each, nothing having changed; CPU of one in ms, the processes it starts included
+take  of, count    ms of each, and CPU of one in ms, the processes it starts included. `of` is what is taken:
+                   `unchanged` (nothing has changed, the worktree is watched), `looked` (nothing has, and it is not),
+                   `changed` (one file has, and it is watched)
 """
 
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 from bench.child import Answer, answering
 from mimocode.snapshot.repository import Repository
 from mimocode.snapshot.states import States
+from mimocode.snapshot.watch import Share, Watch
 
 
 def _cpu_s() -> float:
@@ -30,19 +34,35 @@ def timed(do: Callable[[], object], count: int) -> tuple[list[float], float]:
     return took, (_cpu_s() - before) * 1000 / count
 
 
-async def main(*, count: int, what: str) -> Answer:
-    assert what == "unchanged"
+async def _timed(do: Callable[[], Awaitable[object]], before_each: Callable[[int], object], count: int) -> Answer:
+    took, cpu_s = list[float](), 0.0
+    for number in range(count):
+        before_each(number)
+        cpu_before, began = _cpu_s(), time.perf_counter()
+        await do()
+        took.append((time.perf_counter() - began) * 1000)
+        cpu_s += _cpu_s() - cpu_before
+    return {"took_ms": took, "cpu_ms": cpu_s * 1000 / count}
+
+
+async def main(*, count: int, of: str, what: str) -> Answer:
+    assert what == "take"
     worktree, folder = (Path(word) for word in sys.argv[1:3])
     folder.parent.mkdir(parents=True, exist_ok=True)
-    states = States(Repository(folder, worktree))
-    for _ in range(3):
+    repository = Repository(folder, worktree)
+    watch = Watch(repository, Share())
+    with closing(States(repository, None if of == "looked" else watch)) as states:
         await states.take()
-    before, took = _cpu_s(), list[float]()
-    for _ in range(count):
-        began = time.perf_counter()
-        await states.take()
-        took.append((time.perf_counter() - began) * 1000)
-    return {"took_ms": took, "cpu_ms": (_cpu_s() - before) * 1000 / count}
+        if of != "looked":
+            await watch.build()
+        for _ in range(2):
+            await states.take()
+        assert watch.is_whole == (of != "looked"), "this machine lets nobody watch"
+
+        def change(number: int) -> None:
+            (worktree / "README.md").write_text(f"{number}\n")
+
+        return await _timed(states.take, change if of == "changed" else lambda _: None, count)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Snapshots in a repository of many files: what one costs when nothing changed, and what a turn that writes sees."""
+"""Snapshots in a repository of many files: what one costs, and what a turn that writes sees of it."""
 
 import statistics
 import subprocess
@@ -17,6 +17,8 @@ from .turns import loaded
 FILES = 10_000
 TAKEN = 20
 WRITTEN = 10
+OF = ("unchanged", "looked", "changed")
+"""The last changes a file of the project."""
 
 
 def measure(subject: Subject, setting: Setting) -> Seen:
@@ -29,9 +31,10 @@ def measure(subject: Subject, setting: Setting) -> Seen:
         return seen
     if subject.kind == "ours":
         with child("clients.snapshots", str(project), str(setting.scratch / "states")) as states:
-            told: Answer = states.ask("unchanged", count=TAKEN)
-        seen.add("snapshots.unchanged_ms", statistics.median(told["took_ms"]))
-        seen.add("snapshots.unchanged_cpu_ms", told["cpu_ms"])
+            for of in OF:
+                told: Answer = states.ask("take", of=of, count=TAKEN)
+                seen.add(f"snapshots.{of}_ms", statistics.median(told["took_ms"]))
+                seen.add(f"snapshots.{of}_cpu_ms", told["cpu_ms"])
     for name, here in (("few", setting), ("many", replace(setting, scratch=setting.scratch / "many"))):
         with here.serving(subject) as server, child("clients.turns", server.url, str(server.directory)) as load:
             loaded(load, server, 3, 1)
@@ -49,7 +52,7 @@ def _looked_at(seen: Seen, project: Path) -> None:
     """One git that looks at every file, and one process that does nothing."""
     environment = plain_environment(project)
     status = ["git", "status", "--porcelain"]
-    for key, command in (("snapshots.unchanged_ms", status), ("snapshots.process_ms", ["/bin/true"])):
+    for key, command in (("snapshots.looked_ms", status), ("snapshots.process_ms", ["/bin/true"])):
         took_ms, cpu_ms = timed(
             lambda command=command: subprocess.run(
                 command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL
@@ -58,7 +61,7 @@ def _looked_at(seen: Seen, project: Path) -> None:
         )
         seen.add(key, statistics.median(took_ms))
         if command is status:
-            seen.add("snapshots.unchanged_cpu_ms", cpu_ms)
+            seen.add("snapshots.looked_cpu_ms", cpu_ms)
 
 
 PART = Part("snapshots", measure)
