@@ -38,6 +38,7 @@ def test_every_setting_can_be_set() -> None:
             "MIMOCODE_SERVER_PASSWORD": "pw",
             "MIMOCODE_BUSY": "steer",
             "MIMOCODE_ON_DISCONNECT": "abort",
+            "MIMOCODE_SNAPSHOT_WATCH": "off",
         }
     )
 
@@ -52,6 +53,7 @@ def test_every_setting_can_be_set() -> None:
         password="pw",
         when_busy="steer",
         on_disconnect="abort",
+        snapshot_watch="off",
     )
     assert expected == found
 
