@@ -337,6 +337,22 @@ async def test_a_store_that_was_half_made_is_made_again(tmp_path: Path) -> None:
     assert git(project, "rev-parse", "HEAD^{tree}").strip() == taken
 
 
+async def test_a_store_that_was_removed_is_made_again_with_the_state_in_it(tmp_path: Path) -> None:
+    project = repository(tmp_path / "project", {"a": "1\n"})
+    written(project, {"a": "staged\n"})
+    git(project, "add", "a")
+    states = states_of(project)
+    before = await states.take()
+    shutil.rmtree(states.repository.folder)
+
+    after = await states.take()
+    (project / "a").unlink()
+    await states.put_back({project / "a": after})
+
+    assert before == after
+    assert files_of(project) == {"a": "staged\n"}
+
+
 async def test_a_state_that_is_gone_changes_no_file(tmp_path: Path) -> None:
     project = repository(tmp_path / "project", {"a": "1\n"})
     states = states_of(project)
