@@ -15,6 +15,7 @@ from mimocode.wire.base import JsonObject
 from support.killed import killed
 from support.repositories import files_of, repository, written
 from support.system import System, prompt_of, system
+from support.watching import needs_inotify, queues
 
 GIVEN = {"kept.txt": "kept\n", "gone.txt": "gone\n"}
 WRITES = """
@@ -85,6 +86,25 @@ async def test_steps_that_write_carry_their_states_and_what_they_changed(tmp_pat
         ("gone.txt", 0, 1, "deleted"),
         ("kept.txt", 1, 0, "modified"),
     ]
+
+
+@needs_inotify
+async def test_a_served_worktree_is_watched_once_a_turn_writes_and_until_the_server_ends(tmp_path: Path) -> None:
+    async with in_repository(tmp_path) as running:
+        session = await running.session()
+        before = queues()
+        await running.prompt(session)
+        with anyio.fail_after(30):
+            while queues() == 0:
+                await anyio.lowlevel.checkpoint()
+        during = queues()
+
+    assert (before, during, queues()) == (0, 1, 0)
+
+
+async def test_a_worktree_is_not_watched_where_that_is_switched_off(tmp_path: Path) -> None:
+    async with in_repository(tmp_path, env={"MIMOCODE_SNAPSHOT_WATCH": "off"}) as running:
+        assert running.app.directories.snapshots.share is None
 
 
 async def test_a_session_says_what_it_did_to_the_files(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Stores:
         self._folder = folder
         self._redaction = redaction or Redaction()
         self._private = [*private, folder]
-        self._share = share
+        self.share = share
         self._wanted: dict[Watch, None] = {}
         self._called = anyio.Event()
         self._known: dict[Path, Snapshots] = {}
@@ -89,7 +89,7 @@ class Stores:
         if known is None:
             name = hashlib.sha256(os.fsencode(worktree)).hexdigest()[:24]
             repository = Repository(self._folder / name, worktree, private=self._private)
-            watch = Watch(repository, self._share, want=self._want) if self._share else None
+            watch = Watch(repository, self.share, want=self._want) if self.share else None
             known = self._known[worktree] = Snapshots(States(repository, watch), self._redaction)
         return known
 
