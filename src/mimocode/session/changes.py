@@ -42,7 +42,10 @@ def span(parts: Iterable[Part]) -> Span | None:
 
 async def diff(snapshots: Snapshots | None, parts: Iterable[Part]) -> list[FileDiff]:
     """How the files that these parts' steps changed differ between their first state and their last."""
-    found = span(parts)
+    return await _diff(snapshots, span(parts))
+
+
+async def _diff(snapshots: Snapshots | None, found: Span | None) -> list[FileDiff]:
     if found is None or snapshots is None:
         return []
     return await snapshots.diff(found.before, found.after, found.files)
@@ -59,10 +62,13 @@ async def tell(pen: Writing, sessions: Sessions) -> None:
     mine = pen.history.mine
     snapshots = pen.world.snapshots
     prompt = mine[0].info
-    if not isinstance(prompt, UserMessage) or span(part for entry in mine for part in entry.parts) is None:
+    ours = span(part for entry in mine for part in entry.parts)
+    if not isinstance(prompt, UserMessage) or ours is None:
         return
-    diffs = await diff(snapshots, (part for entry in mine for part in entry.parts))
-    whole = await diff(snapshots, (part for entry in pen.history for part in entry.parts))
+    all_of_it = span(part for entry in pen.history for part in entry.parts)
+    whole = diffs = await _diff(snapshots, ours)
+    if all_of_it != ours:
+        whole = await _diff(snapshots, all_of_it)
     told = prompt.but(summary=(prompt.summary or MessageSummary()).but(diffs=diffs))
     session_id = pen.turn.session_id
     await sessions.change(session_id, lambda session: session.but(summary=summary(whole)))

@@ -42,6 +42,8 @@ class States:
         self._watch = watch
         self._lock = anyio.Lock()
         self._tree: str | None = None
+        self._single: tuple[str, str, bytes] | None = None
+        """Two states, one after the other, and the only file that was noted between them."""
 
     @property
     def worktree(self) -> Path:
@@ -82,12 +84,14 @@ class States:
         names, gone = await to_thread.run_sync(self._worth_keeping, listed.out)
         if not names and not gone and self._tree is not None:
             return self._tree
-        self._tree = None
+        before, self._tree = self._tree, None
         await self._note(gone, "--force-remove")
         await self._note(names, "--add", "--remove", "--replace")
         written = await self.repository.run("write-tree", "--missing-ok")
         self._must(written)
         self._tree = written.text
+        if before is not None and len(names) == 1 and not gone:
+            self._single = (before, self._tree, names[0])
         return self._tree
 
     async def _taken(self, tree: str) -> str:
@@ -141,6 +145,8 @@ class States:
         """The files that differ between two states. Raises `Unavailable`."""
         if before == after:
             return []
+        if self._single is not None and self._single[:2] == (before, after):  # a tool that writes one file
+            return [self.worktree / os.fsdecode(self._single[2])]
         words = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after]
         found = await self.repository.run(*words)
         self._must(found, before, after)
