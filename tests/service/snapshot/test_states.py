@@ -235,6 +235,25 @@ async def test_a_file_that_is_put_back_belongs_to_the_state_again_however_large(
     assert await states.take() == before
 
 
+async def test_which_file_a_tool_has_written_is_known_without_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = repository(tmp_path / "project", {"a": "1\n", "sub/b": "1\n"})
+    states = states_of(project)
+    first = await states.take()
+    written(project, {"a": "2\n", "sub/b": "2\n"})
+    second = await states.take()
+    written(project, {"sub/b": "3\n"})
+    third = await states.take()
+    found = [await states.changed(first, second), await states.changed(first, third)]
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+
+    single = await states.changed(second, third)
+
+    assert found == [[project / "a", project / "sub/b"]] * 2
+    assert single == [project / "sub/b"]
+
+
 async def test_a_diff_tells_each_file_and_counts_its_lines(tmp_path: Path) -> None:
     project = repository(tmp_path / "project", {"a": "1\n2\n"})
     states = states_of(project)
