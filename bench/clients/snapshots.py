@@ -14,8 +14,9 @@ from pathlib import Path
 
 from bench.child import Answer, answering
 from mimocode.snapshot.repository import Repository
+from mimocode.snapshot.share import Share
 from mimocode.snapshot.states import States
-from mimocode.snapshot.watch import Share, Watch
+from mimocode.snapshot.watch import Watch
 
 
 def _cpu_s() -> float:

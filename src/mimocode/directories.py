@@ -20,8 +20,8 @@ from mimocode.redaction import Redaction
 from mimocode.sandbox.policy import Surroundings
 from mimocode.sandbox.sandbox import Sandbox
 from mimocode.session.instance import Instance, Tools
+from mimocode.snapshot.share import Share
 from mimocode.snapshot.stores import Stores
-from mimocode.snapshot.watch import Share
 from mimocode.store.queries import Queries
 from mimocode.turn import compact
 from mimocode.turn.compact import Window

@@ -11,8 +11,9 @@ import pytest
 
 from mimocode.snapshot import beyond
 from mimocode.snapshot.repository import Repository
+from mimocode.snapshot.share import LIMITS, Share
 from mimocode.snapshot.states import States
-from mimocode.snapshot.watch import LIMITS, Share, Watch
+from mimocode.snapshot.watch import Watch
 
 needs_inotify = pytest.mark.skipif(not LIMITS.is_dir(), reason="there is no inotify on this machine")
 

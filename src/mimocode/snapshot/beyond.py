@@ -45,16 +45,17 @@ def _point(escaped: bytes) -> bytes:
 
 
 class Beyond:
-    """`root` is the worktree, without links. `told` is what ``git config --list --show-origin -z`` says there."""
+    """`root` is the worktree without links on the way; `told` is what ``git config --list --show-origin -z`` says."""
 
-    def __init__(self, root: bytes, told: bytes, exclude: Path, read_mounts: ReadMounts) -> None:
+    def __init__(self, worktree: Path, root: bytes, told: bytes, exclude: Path, read_mounts: ReadMounts) -> None:
+        self._worktree = worktree
         self._root = root
         self._paths = sorted({os.fsencode(exclude), *_usual(), *_named(root, told)})
         self._read_mounts = read_mounts
 
     def seen(self) -> Seen:
         """Differs when any of it differs. Blocking. Raises `OSError`."""
-        there = os.stat(self._root)
+        there = os.stat(self._worktree)
         return (
             (there.st_dev, there.st_ino),
             tuple(mounts(self._root, self._read_mounts())),

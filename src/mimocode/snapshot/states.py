@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
@@ -17,7 +17,9 @@ from mimocode.workspace import git, vcs
 
 from . import keeping, putting
 from .repository import Repository
-from .watch import Watch
+
+if TYPE_CHECKING:
+    from .watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ _COMPARED = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--
 class States:
     """The states of one worktree. A state is named by the hash of a git tree."""
 
-    def __init__(self, repository: Repository, watch: Watch | None = None) -> None:
+    def __init__(self, repository: Repository, watch: "Watch | None" = None) -> None:
         self.repository = repository
         self._watch = watch
         self._lock = anyio.Lock()
@@ -139,6 +141,7 @@ class States:
         """Drops what need not be kept, and packs the rest. Beside everything else. Raises `Unavailable`."""
         async with self._lock:
             await self.repository.open()
+            self._tree = self._single = None  # they may be dropped
         await keeping.tidy(self.repository)
 
     async def changed(self, before: str, after: str) -> list[Path]:

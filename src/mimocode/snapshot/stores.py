@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio import to_thread
@@ -17,8 +17,11 @@ from mimocode.wire.message import FileDiff
 
 from . import keeping
 from .repository import Repository
+from .share import Share
 from .states import States
-from .watch import Share, Watch
+
+if TYPE_CHECKING:
+    from .watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +92,8 @@ class Stores:
         if known is None:
             name = hashlib.sha256(os.fsencode(worktree)).hexdigest()[:24]
             repository = Repository(self._folder / name, worktree, private=self._private)
-            watch = Watch(repository, self.share, want=self._want) if self.share else None
-            known = self._known[worktree] = Snapshots(States(repository, watch), self._redaction)
+            states = States(repository, self._watch(repository))
+            known = self._known[worktree] = Snapshots(states, self._redaction)
         return known
 
     async def tend(self, is_idle: Callable[[], bool]) -> None:
@@ -113,7 +116,14 @@ class Stores:
         except (Unavailable, OSError) as error:
             _log.warning("snapshots not tidied", extra={"reason": str(error)})
 
-    def _want(self, watch: Watch) -> None:
+    def _watch(self, repository: Repository) -> "Watch | None":
+        if self.share is None:
+            return None
+        from .watch import Watch
+
+        return Watch(repository, self.share, want=self._want)
+
+    def _want(self, watch: "Watch") -> None:
         self._wanted[watch] = None
         self._called.set()
 

@@ -17,7 +17,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
@@ -27,6 +26,7 @@ from mimocode.errors import Unavailable
 from .beyond import ReadMounts, read_mounts
 from .events import Heard
 from .repository import Repository
+from .share import Share
 from .watched import Unwatchable, Watched, watched
 
 _log = logging.getLogger(__name__)
@@ -35,42 +35,10 @@ BELIEVED_S: Final = 60.0
 UNUSED_S: Final = 3_600.0
 """After so long without a state it is given up."""
 
-MOST_FOLDERS: Final = 8_192
 _AGAIN_S: Final = 600.0
 """What cannot be watched is tried again so much later."""
 
 _MOST_SKIPPED: Final = 31
-_PART = 4
-LIMITS: Final = Path("/proc/sys/fs/inotify")
-
-
-class Share:
-    """What all watches of this process may have: a quarter of what the kernel gives a user. Editors need theirs.
-
-    `limits` holds the kernel's numbers.
-    """
-
-    def __init__(self, limits: Path = LIMITS) -> None:
-        self._limits = limits
-        self._used: dict[Watch, int] = {}
-
-    def left(self) -> int:
-        """How many folders one more may watch; 0 where there is no inotify. Blocking."""
-        try:
-            folders, instances = (
-                int((self._limits / name).read_text()) // _PART for name in ("max_user_watches", "max_user_instances")
-            )
-        except FileNotFoundError:
-            return 0
-        if len(self._used) >= instances:
-            return 0
-        return max(0, min(folders - sum(self._used.values()), MOST_FOLDERS))
-
-    def use(self, watch: "Watch", folders: int) -> None:
-        self._used[watch] = folders
-
-    def give_back(self, watch: "Watch") -> None:
-        self._used.pop(watch, None)
 
 
 class Watch:

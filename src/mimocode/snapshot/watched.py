@@ -48,7 +48,7 @@ async def watched(repository: Repository, most: int, read_mounts: ReadMounts) ->
     if reason := strange(mounts(root, await to_thread.run_sync(read_mounts))):
         raise Unwatchable(reason, lasting=True)
     told = await _configuration(repository)
-    beyond = Beyond(root, told, repository.exclude, read_mounts)
+    beyond = Beyond(repository.worktree, root, told, repository.exclude, read_mounts)
     seen = await to_thread.run_sync(beyond.seen)
     left_out = await repository.ignored_folders()
     placing = await to_thread.run_sync(_Placing, root, most)

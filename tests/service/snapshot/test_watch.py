@@ -11,8 +11,8 @@ import pytest
 
 from mimocode.errors import Unavailable
 from mimocode.snapshot import beyond
+from mimocode.snapshot.share import Share
 from mimocode.snapshot.stores import Stores
-from mimocode.snapshot.watch import Share
 from support.repositories import git, repository, written
 from support.watching import World, elsewhere, needs_inotify, queues, watching
 
@@ -311,15 +311,21 @@ async def test_a_worktree_that_is_moved_away_is_another_one(project: Path) -> No
     assert seen == after
 
 
-async def test_a_parent_that_is_moved_away_is_noticed(project: Path, tmp_path: Path) -> None:
-    inner = tmp_path / "parent" / "project"
-    inner.parent.mkdir()
-    project.rename(inner)
-    async with watching(inner) as there:
-        elsewhere(tmp_path, "cp -r parent copy; mv parent away; mv copy parent; echo x > parent/project/new")
+@pytest.mark.parametrize("link", [False, True], ids=["the folder itself", "a link to it"])
+async def test_another_folder_in_a_parents_place_is_noticed(project: Path, tmp_path: Path, link: bool) -> None:
+    (tmp_path / "first").mkdir()
+    project.rename(tmp_path / "first/project")
+    elsewhere(tmp_path, "cp -a first second; echo x > second/project/new")
+    parent = tmp_path / ("link" if link else "first")
+    if link:
+        parent.symlink_to("first")
+    async with watching(parent / "project") as there:
+        before = await there.states.take()
+        elsewhere(tmp_path, "ln -sfn second link" if link else "mv first third; mv second first")
 
         after, seen = await there.both()
 
+    assert before != after
     assert seen == after
 
 
