@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,16 @@ from mimocode.snapshot.share import LIMITS, Share
 from mimocode.snapshot.states import States
 from mimocode.snapshot.watch import Watch
 
-needs_inotify = pytest.mark.skipif(not LIMITS.is_dir(), reason="there is no inotify on this machine")
+
+def _lacking() -> str:
+    """Why nothing can be watched here."""
+    if not LIMITS.is_dir():
+        return "there is no inotify on this machine"
+    scratch = os.fsencode(os.path.realpath(tempfile.gettempdir()))
+    return beyond.strange(beyond.mounts(scratch, beyond.read_mounts())) or ""
+
+
+needs_inotify = pytest.mark.skipif(bool(_lacking()), reason=_lacking())
 
 
 @dataclass

@@ -35,7 +35,7 @@ BELIEVED_S: Final = 60.0
 UNUSED_S: Final = 3_600.0
 """After so long without a state it is given up."""
 
-_AGAIN_S: Final = 600.0
+_AGAIN_S: Final = 3_600.0
 """What cannot be watched is tried again so much later."""
 
 _MOST_SKIPPED: Final = 31

@@ -390,7 +390,7 @@ async def test_a_worktree_that_cannot_be_watched_is_looked_at_and_that_is_said_o
     caplog.set_level("INFO")
     async with watching(project, World(limits=tmp_path / "limits")) as there:
         before = await there.states.take()
-        there.world.now_s += 700
+        there.world.now_s += 3_601
         await there.make()
         elsewhere(project, "echo x > new")
 
