@@ -131,11 +131,6 @@ OURS = [
     Departure("order: assistant comes after text given, here status busy", "a human's command keeps a session busy"),
     Departure("order: status busy comes after session.idle, here nothing", "one turn is busy once, and idle once"),
     Departure("order: status busy comes after session.compacted, here status idle", "a summary is one turn"),
-    Departure("order: * command.executed", "told when it is done, before idle: idle comes last"),
-    Departure(
-        "order: command.executed comes after session.idle, here nothing",
-        "told when it is done, before idle: idle comes last",
-    ),
     Departure(
         "order: delta comes after text given, here status busy", "each prompt has its own turn, one after the other"
     ),

@@ -49,6 +49,17 @@ async def test_a_stream_that_is_cut_misses_nothing_and_hears_nothing_twice(
     assert proxy.count("/event") == len(CUTS) + 1
 
 
+async def test_a_program_that_stops_listening_with_its_answer_has_heard_the_end(server: Server, tmp_path: Path) -> None:
+    turns = 10
+
+    finished = await pinned().run_script(
+        "sdk_last.mjs", server.url, str(tmp_path), str(turns), "[[slow 2]]", home=tmp_path / "home", cwd=tmp_path
+    )
+
+    assert finished.code == 0, finished
+    assert json.loads(finished.out) == {"heard": turns}
+
+
 @contextmanager
 def _server(scratch: Path, model: ModelServer, port: int) -> Generator[Server]:
     with ours(scratch, scratch, lab_config(model.base_url), port=port) as running:

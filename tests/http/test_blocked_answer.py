@@ -14,6 +14,7 @@ from anyio.abc import SocketStream
 from dirty_equals import IsPartialDict, IsStr
 
 from mimocode.asgi.group import task_group
+from mimocode.server import waiting
 from mimocode.server.http import asgi
 from mimocode.server.listen import listening
 from support.system import QUESTION, System, prompt_of, system
@@ -231,6 +232,36 @@ async def test_a_client_that_leaves_aborts_where_the_operator_wants_it_so(tmp_pa
         messages = await running.messages(session)
 
     assert messages[-1]["info"]["error"]["name"] == "MessageAbortedError"
+
+
+async def test_an_answer_that_has_only_just_begun_lets_its_client_look_at_its_events_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would read all of the answer before them. One that has looked since the answer began reads them in order."""
+    async with system(tmp_path, QUESTION) as running:
+        streams, looking, looked = running.app.streams, anyio.Event(), anyio.Event()
+
+        async def looked_at() -> None:
+            looking.set()
+            await looked.wait()
+
+        monkeypatch.setattr(streams, "looked_at", looked_at)
+        session = await running.session()
+        monkeypatch.setattr(waiting, "_JUST_BEGUN_S", 0.0)
+        async with running.prompting(session) as long_since:
+            await running.answer("Red")
+        unasked = not looking.is_set()
+        monkeypatch.setattr(waiting, "_JUST_BEGUN_S", 3600.0)
+        async with running.prompting(session) as just_now:
+            with anyio.fail_after(20):
+                await looking.wait()
+            before = list(just_now)
+            looked.set()
+
+    assert unasked
+    assert before == []
+    assert long_since
+    assert just_now
 
 
 async def test_no_byte_follows_the_json_on_the_wire(tmp_path: Path) -> None:

@@ -167,11 +167,13 @@ class Bus:
             self._caught_up.set()
             self._caught_up = None
 
-    async def flushed(self, patience_s: float = 0.25) -> bool:
-        """Waits until every subscriber's socket has taken what is published so far.
+    @property
+    def listened_to(self) -> bool:
+        """Whether there is a subscriber."""
+        return bool(self._subscriptions)
 
-        Returns whether anybody listens. A reader slower than `patience_s` is not waited for.
-        """
+    async def flushed(self, patience_s: float = 0.25) -> None:
+        """Waits until every subscriber's socket has taken what is published so far; not longer than that."""
         self._let_go()
         goals = [(one, one.queued) for one in self._subscriptions]
         with anyio.move_on_after(patience_s):
@@ -179,7 +181,6 @@ class Bus:
                 if self._caught_up is None:
                     self._caught_up = anyio.Event()
                 await self._caught_up.wait()
-        return bool(goals)
 
     async def heard(self, directory: str, patience_s: float) -> None:
         """Waits until a stream of this directory is there and has caught up; not longer than that."""

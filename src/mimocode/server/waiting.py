@@ -12,6 +12,7 @@ wait                          as nothing of this; a GET of the prompt then waits
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from functools import partial
 from typing import Final, cast
 from urllib.parse import quote
 
-from anyio import move_on_after
+from anyio import current_time, move_on_after
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -39,6 +40,8 @@ LONGEST_KEY: Final = 255
 
 _SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _STUCK_AFTER_S: Final = 60.0
+_JUST_BEGUN_S: Final = 0.1
+"""A client that has not looked at its connections for so long is slower than what is done for it."""
 
 
 def repeat_of(headers: Mapping[str, str], begin: Callable[[], None]) -> Repeat:
@@ -84,6 +87,8 @@ class TurnAnswer(Response):
         self._kept_to = _kept_to(preferred, self._interval_s)
         self._owed = started
         self._listener: str | None = None
+        self._begun_s = -math.inf
+        """When the first byte was sent, before the answer was there."""
         self._flat = headers.get("x-stainless-lang") == "python"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,6 +105,7 @@ class TurnAnswer(Response):
                 headers=[(name.encode(), value.encode("latin-1")) for name, value in told.items()],
             )
             kept.background = self._left
+            self._begun_s = current_time()
             await kept(scope, receive, send)
         else:
             async with line_to(scope, receive, send, ticker=ticker, stuck_after_s=_STUCK_AFTER_S) as line:
@@ -124,6 +130,8 @@ class TurnAnswer(Response):
             with suppress(NotFound):  # deleted meanwhile
                 session = await self._app.sessions.get(self._running.session_id)
                 await self._app.streams.heard(session.directory, self._listener)
+        elif current_time() - self._begun_s < _JUST_BEGUN_S:
+            await self._app.streams.looked_at()
         self._owed = False
         return flattened(answer) if self._flat else answer
 

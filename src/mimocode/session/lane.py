@@ -14,9 +14,6 @@ from mimocode.turn.world import Writing
 Kind = Literal["prompt", "shell", "summarize"]
 WhenBusy = Literal["queue", "reject", "steer"]
 
-LAST_EVENTS_S = 0.005
-"""Between the last event of a turn and its answer, where somebody listens to events."""
-
 
 class Running:
     """The handle of an admitted turn."""
@@ -82,6 +79,8 @@ class Admitted:
     aborted: bool = False
     suspended: bool = False
     """It stopped without an end, and goes on later."""
+    answer: bytes | None = None
+    """What who waits for it is to be told, once it has ended or stopped."""
     companions: list[Running] = field(default_factory=list[Running])
     parked: Watch | None = None
     begun: anyio.Event | None = None
@@ -103,8 +102,6 @@ class Lane:
     place: Place | None = None
     driven: bool = False
     """Whether a task runs its turns now."""
-    idle: anyio.Event | None = None
-    """For who waits until nothing runs in it."""
 
     @property
     def turns(self) -> list[Admitted]:

@@ -33,7 +33,7 @@ from mimocode.wire.session import Busy, Idle
 
 from . import answers
 from .journal import Journal
-from .lane import LAST_EVENTS_S, Admitted, Lane, Running
+from .lane import Admitted, Lane, Running
 from .sessions import Sessions
 from .title import Titles
 from .turns import Turns
@@ -65,6 +65,10 @@ class Lanes:
         self._lanes: dict[str, Lane] = {}
         self.handles: dict[tuple[str, str], Running] = {}
         self.stopping = False
+        self._driving = 0
+        """How many tasks run turns, or are about to answer who waits for one."""
+        self._undriven: anyio.Event | None = None
+        """For who waits until there is none."""
 
     @asynccontextmanager
     async def open(self, *beside: Callable[[], Coroutine[None, None, None]]) -> AsyncGenerator["Lanes"]:
@@ -100,29 +104,50 @@ class Lanes:
         session_id = admitted.handle.session_id
         if self.stopping:
             self._put_aside(admitted)
+            self._release(admitted)
             return
         # Busy before anybody can ask: some clients take an idle session for a turn that is over.
         self._sessions.status(place, session_id, Busy())
         lane.waiting.append(admitted)
         if session_id not in self._lanes:
             self._lanes[session_id] = lane
-            lane.idle, lane.scope, lane.place = None, None, place
+            lane.scope, lane.place = None, place
             self._start(session_id, lane)
 
     def _start(self, session_id: str, lane: Lane) -> None:
         lane.driven = True
+        self._driving += 1
         self._group.start_soon(self._drive, session_id, lane)
 
     async def _drive(self, session_id: str, lane: Lane) -> None:
-        """Runs the turns until there are none, then the session is idle; or until the first of them is parked."""
+        """Runs the lane's turns. That the session is idle is told before the last of them is answered: some clients
+        stop listening with their answer.
+        """
+        try:
+            last = await self._run_all(session_id, lane)
+            if last is not None:
+                await self._answer(last)
+        finally:
+            self._driving -= 1
+            if self._undriven is not None and not self._driving:
+                self._undriven.set()
+
+    async def _run_all(self, session_id: str, lane: Lane) -> Admitted | None:
+        """Runs the turns until there are none, or the first of them is parked. Returns the last, if it is still to be
+        answered: the lane is left then, and may be somebody else's.
+        """
         try:
             while lane.turns and not self.stopping:
-                lane.current = lane.current or lane.waiting.pop(0)
-                await self._run(lane, lane.current)
-                if lane.current.parked is None:
+                turn = lane.current = lane.current or lane.waiting.pop(0)
+                await self._run(lane, turn)
+                if turn.parked is None:
                     lane.current = None
-                elif not lane.current.parked.settled:
-                    return
+                    if not lane.waiting:
+                        return turn
+                    await self._answer(turn)
+                elif not turn.parked.settled:
+                    return None
+            return None
         finally:
             lane.driven = False
             if lane.current is None or lane.current.parked is None or self.stopping:
@@ -132,11 +157,10 @@ class Lanes:
         """Nothing is run in this lane any more."""
         for left in lane.turns:
             self._put_aside(left)
+            self._release(left)
         del self._lanes[session_id]
         if lane.place is not None and not self.stopping:
             self._sessions.status(lane.place, session_id, Idle())
-        if lane.idle is not None:
-            lane.idle.set()
 
     def _park(self, session_id: str) -> None:
         """Its turn has waited for people for a while: if it does nothing else, it is parked."""
@@ -167,7 +191,7 @@ class Lanes:
         await turn.begun.wait()
 
     async def _run(self, lane: Lane, admitted: Admitted) -> None:
-        """One turn, from where its messages stand to its answer, or to where it is parked."""
+        """One turn, from where its messages stand to its end, or to where it is parked."""
         if admitted.parked is not None:
             admitted.parked.close()
             admitted.parked = None
@@ -202,7 +226,7 @@ class Lanes:
             await self._turns.run(admitted.kind, admitted.pen, admitted.close)
 
     async def _end(self, admitted: Admitted, failed: AssistantError | None) -> None:
-        """Writes how the turn ended and its answer, lets the subscribers have it, then answers who waits."""
+        """Writes how the turn ended, and its answer."""
         handle = admitted.handle
         if admitted.pen is None:
             admitted.pen = await self._turns.bare_pen(handle.session_id, handle.turn_id, admitted.number)
@@ -215,11 +239,15 @@ class Lanes:
         answer = answers.ended(admitted.kind, pen)
         for each in (handle, *admitted.companions):
             await self._journal.end_turn(each.session_id, each.turn_id, answer)
-        if await self._bus.flushed():
-            # Some clients stop reading events as soon as the answer is there. It comes by another connection, and which
-            # of two a busy program reads first is nobody's to say.
-            await anyio.sleep(LAST_EVENTS_S)
-        self._release(admitted, answer)
+        admitted.answer = answer
+
+    async def _answer(self, admitted: Admitted) -> None:
+        """Lets the subscribers have what the turn told, then answers who waits."""
+        try:
+            if not admitted.suspended:
+                await self._bus.flushed()
+        finally:
+            self._release(admitted)
 
     async def _safely(self, session_id: str, work: Callable[[], Awaitable[None]]) -> AssistantError | None:
         """Does the work; what went wrong with it, if anything, is logged and returned."""
@@ -234,19 +262,21 @@ class Lanes:
         self._group.start_soon(self._safely, session_id, work)
 
     def _put_aside(self, admitted: Admitted) -> None:
-        """It has not ended: it goes on when it can, and who waits is told so."""
+        """It has not ended: it goes on when it can, and who waits is to be told so."""
         admitted.suspended = True
-        self._release(admitted, answers.suspended(admitted.handle.session_id, admitted.handle.turn_id, admitted.pen))
+        admitted.answer = answers.suspended(admitted.handle.session_id, admitted.handle.turn_id, admitted.pen)
 
-    def _release(self, admitted: Admitted, answer: bytes) -> None:
+    def _release(self, admitted: Admitted) -> None:
+        """Answers who waits for it."""
         if admitted.parked is not None:
             admitted.parked.close()
             admitted.parked = None
         if admitted.begun is not None:
             admitted.begun.set()
+        assert admitted.answer is not None  # it has ended, or was put aside
         for handle in (admitted.handle, *admitted.companions):
             self.handles.pop((handle.session_id, handle.turn_id), None)
-            handle.end(answer)
+            handle.end(admitted.answer)
 
     async def abort(self, session_id: str) -> None:
         """Ends the session's turn and those that wait behind it, and returns when all of that is written.
@@ -281,7 +311,6 @@ class Lanes:
                 lane.scope.cancel()
             if not lane.driven:
                 self._leave(session_id, lane)
-        while self._lanes:
-            lane = next(iter(self._lanes.values()))
-            lane.idle = lane.idle or anyio.Event()
-            await lane.idle.wait()
+        while self._driving:
+            self._undriven = self._undriven or anyio.Event()
+            await self._undriven.wait()

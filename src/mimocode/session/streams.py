@@ -56,6 +56,9 @@ STREAM_LATE_S = 0.75
 READ_S = 0.05
 """How long that client is given to read what its socket has, before its answer."""
 
+LOOKED_S = 0.005
+"""How long any client is given to look at its stream, before an answer that has only just begun."""
+
 
 class Pending(Protocol):
     """What streams need of the asks."""
@@ -129,6 +132,15 @@ class Streams:
         if not self._returning.is_here(listener):
             await self._bus.heard(directory, STREAM_LATE_S)
             await anyio.sleep(READ_S)
+
+    async def looked_at(self) -> None:
+        """Waits a moment for who listens to look at what was told.
+
+        A program looks at its connections in the order in which they had something for it. The answer's had, when it
+        began: where the program has not looked since, it reads the answer to its end before the events of the turn.
+        """
+        if self._bus.listened_to:
+            await anyio.sleep(LOOKED_S)
 
     async def _anew(self, subscription: Subscription, directory: str | None, openings: Sequence[Published]) -> None:
         opening = [published for published in openings if subscription.wants(published)]
