@@ -54,7 +54,7 @@ def reply(value: Wire | Sequence[Wire]) -> JsonResponse:
     return JsonResponse(b"[" + b",".join(one.encode() for one in value) + b"]")
 
 
-def the_app(request: Request) -> App:
+async def the_app(request: Request) -> App:
     return request.app.state.services
 
 

@@ -20,6 +20,7 @@ from mimocode.wire.part import (
 )
 
 from . import prompt
+from .closing import close_step
 from .decide import STOP, WAITING, RunTools
 from .ports import Attachment, Call, Done, Need, Progress, Tool
 from .snapshots import Before
@@ -173,13 +174,20 @@ class _Running:
         for changed in done.changed:
             told.append(FileEdited(file=str(changed.path)))
             told.append(FileWatcherUpdated(file=str(changed.path), event=changed.event))
-        await self._pen.put(*told, self._pen.part(part.but(state=state)))
+        await self._end(*told, self._pen.part(part.but(state=state)))
 
     async def _fail(self, error: str, *, metadata: JsonObject | None = None, marks: JsonObject | None = None) -> None:
         part = self._unmarked()
         state = ToolErrored(input=part.state.input, error=error, metadata=metadata, time=self._closed())
         kept = {**(part.metadata or {}), **(marks or {})}
-        await self._pen.put(self._pen.part(part.but(state=state, metadata=kept or None)))
+        await self._end(self._pen.part(part.but(state=state, metadata=kept or None)))
+
+    async def _end(self, *changes: Body) -> None:
+        """Puts how it ended. The last of a step's calls closes the step too."""
+        if self._by_human or self._pen.calls > 1:
+            await self._pen.put(*changes)
+        else:
+            await close_step(self._pen, self._part.messageID, *changes)
 
     def _closed(self) -> Closed:
         return Closed(start=self._start_ms, end=self._pen.world.clock.now_ms())

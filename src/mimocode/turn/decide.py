@@ -3,7 +3,7 @@
     the turn's last step …                                   then
     ────────────────────────────────────────────────────    ──────────────────────────────────────────────
     is not there yet                                         CallModel
-    is a step whose stream was cut (no `finish`)             CallModel, over again, under the same id
+    is a step without a `finish`: begun, or cut              CallModel, from its beginning, under the same id
     is a step with tools pending or running                  RunTools
     is a step whose tools have all ended                     CloseStep
     is closed, and a prompt came after it                    CallModel (a summary, if that is what it asks)
@@ -39,7 +39,7 @@ NUDGE = "nudge"
 
 @dataclass(frozen=True, slots=True)
 class CallModel:
-    """Streams a step. `redo` is the message whose stream was cut; `last` forbids tools: the steps are used up."""
+    """Streams a step. `redo` is the message that has begun, or was cut; `last` forbids tools: the steps are used up."""
 
     summary: bool = False
     last: bool = False

@@ -5,16 +5,16 @@ was a moment ago, before a crash, or on another machine.
 """
 
 from mimocode import ids
-from mimocode.wire.event import Body, MessageRemoved, SessionCompacted, SessionError
-from mimocode.wire.message import AssistantMessage, Created, UserMessage
-from mimocode.wire.part import CompactionPart, StepFinishPart, TextPart, ToolCompleted
+from mimocode.wire.event import Body, MessageRemoved, SessionError
+from mimocode.wire.message import Created, UserMessage
+from mimocode.wire.part import CompactionPart, TextPart
 
 from . import compact, prompt
 from .act import run_tools
+from .closing import close_step
 from .decide import NUDGE, CallModel, CloseStep, Compact, Fail, Finish, GoOn, Nudge, RunTools, decide
 from .snapshots import settled_beside
 from .step import call_model
-from .structured import TOOL_NAME
 from .world import Writing
 
 
@@ -28,7 +28,7 @@ async def run(pen: Writing) -> None:
             case RunTools() as action:
                 await run_tools(pen, action)
             case CloseStep(message_id):
-                await _close_step(pen, message_id)
+                await close_step(pen, message_id)
             case Compact(drop):
                 await _ask_for_summary(pen, drop)
             case GoOn():
@@ -41,32 +41,6 @@ async def run(pen: Writing) -> None:
                 await pen.put(failed, SessionError(sessionID=pen.turn.session_id, error=error))
             case Finish():
                 return
-
-
-async def _close_step(pen: Writing, message_id: str) -> None:
-    """All its tools have ended: the step is complete, and its cost is the session's."""
-    entry = pen.history.entry(message_id)
-    info = entry.info
-    assert isinstance(info, AssistantMessage)
-    finish = StepFinishPart(
-        id=ids.ascending("prt"),
-        sessionID=info.sessionID,
-        messageID=info.id,
-        reason=info.finish or "unknown",
-        cost=info.cost,
-        tokens=info.tokens,
-    )
-    structured = next(
-        (part.state.input for part in entry.tools if part.tool == TOOL_NAME and isinstance(part.state, ToolCompleted)),
-        None,
-    )
-    info = info.but(structured=structured)
-    ended = info.but(time=info.time.but(completed=pen.world.clock.now_ms()))
-    changes: list[Body] = [pen.part(finish), pen.message(info), pen.message(ended)]
-    if info.summary:
-        changes.append(SessionCompacted(sessionID=info.sessionID))
-    async with pen.world.account.spending(info.sessionID, info.cost, info.tokens) as spent:
-        await pen.put(*changes, spent)
 
 
 async def _ask_for_summary(pen: Writing, drop: str | None) -> None:

@@ -14,13 +14,14 @@ from mimocode.wire.session import Busy, Retry
 
 from . import failure, prompt, retry
 from .abort import ended
+from .closing import begun
 from .decide import CallModel
 from .history import Entry
 from .partial import Partial
 from .parts import Fold
 from .ports import ModelCall, StreamEnd, ToolSpec, Usage
 from .streamed import Streamed
-from .world import Calling, Writing, new_step
+from .world import Calling, Writing
 
 
 async def call_model(pen: Writing, action: CallModel) -> None:
@@ -28,7 +29,7 @@ async def call_model(pen: Writing, action: CallModel) -> None:
     turn, world = pen.turn, pen.world
     if action.redo is None:
         asked = pen.history.asked()
-        info = new_step(turn, world.clock.now_ms, parent_id=asked.info.id, summary=action.summary)
+        info = begun(pen, action)
         call = _call(pen, action, asked)
         await pen.put(pen.message(info))
     else:
@@ -120,12 +121,12 @@ async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling
     clock = pen.world.clock
     fold = Fold(pen.turn.session_id, info.id, clock.now_ms)
     streamed = Streamed(pen, partial)
-    begun = False
+    started = False
     async with aclosing(pen.world.models.stream(call)) as events:
         async for event in events:
             calling.heard_ms = clock.now_ms()
-            began = [] if begun else [fold.begin()]
-            begun = True
+            began = [] if started else [fold.begin()]
+            started = True
             await streamed.take([*began, *fold.feed(event)], event)
             if isinstance(event, StreamEnd):
                 done = info.but(finish=event.reason, tokens=tokens_of(event.usage), cost=event.cost)

@@ -1,13 +1,18 @@
 """Turns that are aborted, stopped or fed at an awkward moment: what is acknowledged holds; nothing is done twice."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
+import pytest
 from dirty_equals import IsPartialDict, IsStr
 
 from mimocode.asgi.group import task_group
 from mimocode.errors import Unavailable
+from mimocode.store.rows import Op, Put
+from mimocode.store.sqlite import SqliteFile
 from mimocode.wire.base import JsonObject
 from support.killed import killed
 from support.system import QUESTION, System, prompt_of, system
@@ -161,6 +166,52 @@ text: It ran.
 
 def said_by(message: JsonObject) -> str:
     return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
+
+
+async def test_a_command_that_ends_while_the_server_stops_is_stored_as_it_ended(tmp_path: Path) -> None:
+    """Its end waits for the session, which somebody changes just then."""
+    script = 'call: bash {"command": "echo ran >> ran.txt"}\n---\ntext: Done.'
+    async with system(tmp_path, script) as running, task_group() as group:
+        session = await running.session(title="named")
+        locks = vars(running.app.sessions)["_locks"]
+        async with running.prompting(session, messageID=TURN) as suspended:
+            await running.told.until("session.status", lambda told: told["status"]["type"] == "busy")
+            async with running.app.sessions.changing(session, lambda now: now):
+                with anyio.fail_after(20):
+                    while not locks[session].statistics().tasks_waiting:
+                        await anyio.lowlevel.checkpoint()
+                group.start_soon(running.app.runner.suspend)
+                await anyio.wait_all_tasks_blocked()
+
+    async with system(tmp_path, script) as running:
+        answer = await running.prompt(session, messageID=TURN)
+        tools = [part for one in await running.messages(session) for part in one["parts"] if part["type"] == "tool"]
+    assert suspended[0]["info"]["error"]["name"] == "TurnSuspendedError"
+    assert (tmp_path / "project" / "ran.txt").read_text() == "ran\n"
+    assert [tool["state"]["status"] for tool in tools] == ["completed"]
+    assert said_by(answer) == "Done."
+
+
+async def test_the_end_of_a_steps_calls_its_own_and_the_beginning_of_the_next_are_one_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[list[str]] = []
+    write = SqliteFile.write
+
+    async def noted(self: SqliteFile, ops: Sequence[Op], **more: Any) -> Sequence[int]:
+        written.append([op.table if isinstance(op, Put) else type(op).__name__ for op in ops])
+        return await write(self, ops, **more)
+
+    async with system(tmp_path, QUESTION) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            await running.asked()
+            monkeypatch.setattr(SqliteFile, "write", noted)
+            await running.answer("Red")
+
+    assert said_by(answers[0]) == "You said Red."
+    assert written[:2] == [["Settle"], ["part", "part", "message", "message", "session", "message"]]
+    assert len(written) == 5
 
 
 async def test_who_waits_for_a_turn_of_a_server_that_stops_is_told_to_come_back(tmp_path: Path) -> None:
