@@ -67,7 +67,7 @@ class Directories:
             share=Share() if places.snapshot_watch == "on" else None,
         )
         self._loaded: dict[str, _Loaded] = {}
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self._outdated: list[Registry] = []
 
     async def get(self, directory: str) -> Instance:

@@ -1,19 +1,23 @@
 """Asks: a row, and a wake-up for who waits on it. The row is the truth; the wake-up is only this process's.
 
-    ask(request)      waiter registered → row read → (none: row inserted, …asked told) → wait → row read
+    ask(request)      waiter registered → row read → (none: row inserted, …asked told) → wait → its reply
     reply(id, …)      row settled if nobody was first → …replied told → waiter woken
     settle_all(…)     every pending ask of a session settled, each with its event
     watch(session)    a call in place of the waiters, who are about to leave: see `session.lanes`
 
 An ask waits for ever. A waiter that is cancelled leaves its row pending: only a reply, an abort or a deletion
 settles it. Everything that affects the life of an ask is in this file.
+
+Replies that were stored just now are remembered, since who waits for one goes on at once. It is read else.
 """
 
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from functools import partial
+from typing import Literal, Protocol
 
 import anyio
 
@@ -33,11 +37,18 @@ class Ledger(Protocol):
     async def settle(self, place: Place, ask_id: str, reply: str, told: event.Body) -> bool: ...
 
 
+Kind = Literal["question", "permission"]
+Meanwhile = Callable[[], Awaitable[None]]
+
 DISMISSED = "null"
 """The stored reply of a question that was dismissed."""
 
 _ENDED: Mapping[str, str] = {"question": '"ended"', "permission": '{"reply":"reject","ended":true}'}
 """The stored replies of asks whose turn ended before they were answered: dismissed, and rejected."""
+
+
+_LATELY = 32
+"""So many replies are remembered. Who waits for one goes on at once."""
 
 
 class Waiter:
@@ -75,6 +86,16 @@ class Watch:
             self._asks.leave(self._session_id, ask_id, self)
 
 
+@dataclass(slots=True)
+class Waited:
+    """An ask that is waited for in this process: what is told of its answer, and by whom it is waited for."""
+
+    kind: Kind
+    session_id: str
+    place: Place
+    by: list[Waiter | Watch] = field(default_factory=list[Waiter | Watch])
+
+
 class Asks:
     """Questions and permissions that wait for a human.
 
@@ -85,10 +106,12 @@ class Asks:
         self._ledger = ledger
         self._queries = queries
         self._long_s = long_s
-        self._waiting: dict[str, list[Waiter | Watch]] = {}
+        self._waiting: dict[str, Waited] = {}
         """By ask."""
         self._sessions: dict[str, list[Waiter | Watch]] = {}
         """By session, one for each ask that it waits for."""
+        self._lately: dict[str, str] = {}
+        """The last replies that were stored, by ask: who goes on with one need not read its row."""
         self.on_long_wait: Callable[[str], None] = lambda session_id: None
 
     @property
@@ -110,18 +133,21 @@ class Asks:
             return None
         watch = Watch(self, session_id, [one.ask_id for one in waiters], call)
         for one in waiters:
-            self._enter(session_id, one.ask_id, watch)
+            self._enter(self._waiting[one.ask_id], watch)
         return watch
 
-    def _enter(self, session_id: str, ask_id: str, one: Waiter | Watch) -> None:
-        self._waiting.setdefault(ask_id, []).append(one)
-        self._sessions.setdefault(session_id, []).append(one)
+    def _enter(self, waited: Waited, one: Waiter | Watch) -> None:
+        waited.by.append(one)
+        self._sessions.setdefault(waited.session_id, []).append(one)
 
     def leave(self, session_id: str, ask_id: str, one: Waiter | Watch) -> None:
         """It no longer waits for that ask."""
-        for book, key in ((self._waiting, ask_id), (self._sessions, session_id)):
-            book[key].remove(one)
-            if not book[key]:
+        for book, key, those in (
+            (self._waiting, ask_id, self._waiting[ask_id].by),
+            (self._sessions, session_id, self._sessions[session_id]),
+        ):
+            those.remove(one)
+            if not those:
                 del book[key]
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────────────
@@ -137,22 +163,32 @@ class Asks:
         return PermissionReply.model_validate_json(reply)
 
     async def _ask(self, place: Place, asked: event.QuestionAsked | event.PermissionAsked) -> str:
+        if (reply := self._lately.get(asked.id)) is not None:
+            return reply
         waiter = Waiter(asked.id)
-        self._enter(asked.sessionID, asked.id, waiter)
+        kind = "question" if isinstance(asked, event.QuestionAsked) else "permission"
+        self._enter(self._waiting.setdefault(asked.id, Waited(kind, asked.sessionID, place)), waiter)
         try:
             row = await self._queries.ask(asked.id)
             if row is None:
                 await self._ledger.put(place, asked, durable=True)
-            if row is None or row.settled is None:
+            reply = None if row is None else row.reply
+            if reply is None:
                 waiter.asked = True
                 await self._woken(asked.sessionID, waiter.woken)
-                row = await self._queries.ask(asked.id)
+                reply = await self._reply_to(asked.id)
         finally:
             self.leave(asked.sessionID, asked.id, waiter)
-        if row is None or row.reply is None:
+        if reply is None:
             # The session went, and its asks with it: whoever deleted it ends this turn as well.
             raise NotFound("question", asked.id)
-        return row.reply
+        return reply
+
+    async def _reply_to(self, ask_id: str) -> str | None:
+        if ask_id in self._lately:
+            return self._lately[ask_id]
+        row = await self._queries.ask(ask_id)
+        return None if row is None else row.reply
 
     async def _woken(self, session_id: str, woken: anyio.Event) -> None:
         while not woken.is_set():
@@ -165,14 +201,15 @@ class Asks:
 
     async def reply_question(self, ask_id: str, reply: QuestionReply) -> None:
         """Raises `NotFound` when there is no such question, or it was settled before."""
-        row = await self._pending("question", ask_id)
-        told = event.QuestionReplied(sessionID=row.session_id, requestID=ask_id, answers=reply.answers)
-        await self._settle(row, reply.encode().decode(), told)
+        session_id, place = await self._whose("question", ask_id)
+        told = event.QuestionReplied(sessionID=session_id, requestID=ask_id, answers=reply.answers)
+        await self._settle("question", ask_id, place, reply.encode().decode(), told)
 
     async def reject_question(self, ask_id: str) -> None:
         """Dismisses it. Raises `NotFound` as `reply_question` does."""
-        row = await self._pending("question", ask_id)
-        await self._settle(row, DISMISSED, _question_rejected(row))
+        session_id, place = await self._whose("question", ask_id)
+        told = event.QuestionRejected(sessionID=session_id, requestID=ask_id)
+        await self._settle("question", ask_id, place, DISMISSED, told)
 
     async def reply_permission(
         self, ask_id: str, reply: PermissionReply, meanwhile: Callable[[PermissionRequest], Awaitable[None]]
@@ -183,26 +220,34 @@ class Asks:
         """
         row = await self._pending("permission", ask_id)
         request = PermissionRequest.model_validate_json(row.asked)
-        await self._settle(
-            row, reply.encode().decode(), _permission_replied(row, reply.reply), lambda: meanwhile(request)
-        )
+        told, then = _permission_replied(row, reply.reply), partial(meanwhile, request)
+        await self._settle("permission", ask_id, _place(row), reply.encode().decode(), told, then)
 
-    async def _pending(self, kind: str, ask_id: str) -> AskRow:
+    async def _whose(self, kind: Kind, ask_id: str) -> tuple[str, Place]:
+        """The session that asks, and where. Its row need not be read for that where it is waited for here."""
+        waited = self._waiting.get(ask_id)
+        if waited is not None and waited.kind == kind:
+            return waited.session_id, waited.place
+        row = await self._pending(kind, ask_id)
+        return row.session_id, _place(row)
+
+    async def _pending(self, kind: Kind, ask_id: str) -> AskRow:
         row = await self._queries.ask(ask_id)
         if row is None or row.kind != kind:
-            raise NotFound(kind, ask_id, f"{kind.capitalize()} request not found: {ask_id}")
+            raise _unknown(kind, ask_id)
         if row.settled is not None:
             raise _settled(row)
         return row
 
     async def _settle(
-        self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
+        self, kind: Kind, ask_id: str, place: Place, reply: str, told: event.Body, meanwhile: Meanwhile | None = None
     ) -> None:
-        if not await self._close(row, reply, told, meanwhile):
-            raise _settled(await self._queries.ask(row.id) or row)
+        if not await self._close(ask_id, place, reply, told, meanwhile):
+            row = await self._queries.ask(ask_id)
+            raise _unknown(kind, ask_id) if row is None or row.settled is None else _settled(row)
 
     async def _close(
-        self, row: AskRow, reply: str, told: event.Body, meanwhile: Callable[[], Awaitable[None]] | None = None
+        self, ask_id: str, place: Place, reply: str, told: event.Body, meanwhile: Meanwhile | None = None
     ) -> bool:
         """Settles the row and wakes who waits; returns whether this was the first answer.
 
@@ -211,20 +256,28 @@ class Asks:
         """
         first = False
         with anyio.CancelScope(shield=True):
-            first = await self._ledger.settle(_place(row), row.id, reply, told)
+            first = await self._ledger.settle(place, ask_id, reply, told)
+            if first:
+                self._note(ask_id, reply)
             try:
                 if first and meanwhile is not None:
                     await meanwhile()
             finally:
-                for one in list(self._waiting.get(row.id, ())) if first else ():
+                waited = self._waiting.get(ask_id) if first else None
+                for one in list(waited.by) if waited is not None else ():
                     one.wake()
         return first
+
+    def _note(self, ask_id: str, reply: str) -> None:
+        self._lately[ask_id] = reply
+        if len(self._lately) > _LATELY:
+            del self._lately[next(iter(self._lately))]
 
     async def settle_all(self, session_id: str) -> None:
         """Dismisses and rejects whatever a session still asks, each with its event: its turn is over."""
         for row in await self._queries.pending_asks(session_id=session_id):
             told = _permission_replied(row, "reject") if row.kind == "permission" else _question_rejected(row)
-            await self._close(row, _ENDED[row.kind], told)
+            await self._close(row.id, _place(row), _ENDED[row.kind], told)
 
     async def reject_permissions(self, session_id: str) -> None:
         """Rejects the permissions a session still asks for: a human refused one of them."""
@@ -239,7 +292,7 @@ class Asks:
                 await self._settle_if_first(row, PermissionReply(reply="once").encode().decode(), "once")
 
     async def _settle_if_first(self, row: AskRow, reply: str, answer: PermissionAnswer) -> None:
-        await self._close(row, reply, _permission_replied(row, answer))
+        await self._close(row.id, _place(row), reply, _permission_replied(row, answer))
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -260,6 +313,10 @@ class Asks:
             asked = event.QuestionAsked if row.kind == "question" else event.PermissionAsked
             found.append((_place(row), asked(**json.loads(row.asked))))
         return found
+
+
+def _unknown(kind: Kind, ask_id: str) -> NotFound:
+    return NotFound(kind, ask_id, f"{kind.capitalize()} request not found: {ask_id}")
 
 
 def _settled(row: AskRow) -> NotFound:

@@ -143,7 +143,7 @@ class Runner:
         """One admission at a time for each session."""
         if self._lanes.stopping:
             raise Unavailable("The server is shutting down. Send the request again when it is back.")
-        lock = self._admitting.setdefault(session_id, anyio.Lock())
+        lock = self._admitting.setdefault(session_id, anyio.Lock(fast_acquire=True))
         try:
             async with lock:
                 yield await self._sessions.get(session_id)

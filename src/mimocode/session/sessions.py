@@ -156,7 +156,7 @@ class Sessions:
     async def _locked(self, session_id: str) -> AsyncGenerator[None]:
         lock = self._locks.get(session_id)
         if lock is None:
-            lock = self._locks[session_id] = anyio.Lock()
+            lock = self._locks[session_id] = anyio.Lock(fast_acquire=True)
         async with lock:
             yield
 

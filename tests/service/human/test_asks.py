@@ -11,6 +11,7 @@ from mimocode.asgi.group import task_group
 from mimocode.errors import NotFound, Rejected
 from mimocode.human.asks import Asks
 from mimocode.session.journal import Journal
+from mimocode.store.rows import AskRow
 from mimocode.turn.ports import Place
 from mimocode.wire import event
 from mimocode.wire.ask import PermissionReply, PermissionRequest, QuestionReply
@@ -60,6 +61,51 @@ async def test_the_ask_is_on_disk_before_it_is_told(desk: Desk) -> None:
         await desk.asks.reply_question("que_1", RED)
     assert row is not None
     assert (row.kind, row.directory, row.settled) == ("question", "/here", None)
+
+
+async def test_an_ask_that_is_not_on_disk_yet_cannot_be_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, full = desk.journal.put, anyio.Event()
+
+    async def slow(place: Place, *changes: event.Body, durable: bool = False) -> object:
+        await full.wait()
+        return await put(place, *changes, durable=durable)
+
+    monkeypatch.setattr(desk.journal, "put", slow)
+    async with task_group() as group:
+        group.start_soon(desk.asks.question, HERE, question())
+        await wait_all_tasks_blocked()
+
+        with pytest.raises(NotFound, match=r"^Question request not found: que_1$"):
+            await desk.asks.reply_question("que_1", RED)
+
+        full.set()
+        await desk.bus.until(event.QuestionAsked)
+        await desk.asks.reply_question("que_1", RED)
+
+
+async def test_who_asks_and_who_answers_here_read_nothing_from_the_disk_for_the_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[QuestionReply | None] = []
+    read: list[str] = []
+
+    async def ask() -> None:
+        answers.append(await desk.asks.question(HERE, question()))
+
+    async def noted(ask_id: str) -> AskRow | None:
+        read.append(ask_id)
+        return None
+
+    async with task_group() as group:
+        group.start_soon(ask)
+        await desk.bus.until(event.QuestionAsked)
+        await wait_all_tasks_blocked()
+        monkeypatch.setattr(desk.queries, "ask", noted)
+        await desk.asks.reply_question("que_1", RED)
+    await ask()  # as a turn does that was parked meanwhile
+
+    assert answers == [RED, RED]
+    assert read == []
 
 
 async def test_of_many_answers_at_once_one_wins_and_the_others_are_told_so(desk: Desk) -> None:
