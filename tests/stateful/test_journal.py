@@ -112,7 +112,7 @@ class Write:
                 told = event.QuestionRejected(sessionID=SESSION, requestID=self.id)
                 return await journal.settle(HERE, self.id, self.text, told)
             case _:
-                await journal.end_turn(SESSION, self.id, self.text.encode())
+                await journal.end(HERE, [(SESSION, self.id)], self.text.encode())
         return None
 
 

@@ -57,6 +57,11 @@ def summary(diffs: Sequence[FileDiff]) -> SessionSummary:
     )
 
 
+def some(pen: Writing) -> bool:
+    """Whether the turn changed files."""
+    return span(part for entry in pen.history.mine for part in entry.parts) is not None
+
+
 async def tell(pen: Writing, sessions: Sessions) -> None:
     """Says what the turn did to the files: in its prompt's message, and in the session's summary."""
     mine = pen.history.mine

@@ -42,11 +42,34 @@ class Journal:
         Returns how many rows each of `also` changed. Raises `Unavailable` when the disk refuses; then nothing
         was stored and nothing is told.
         """
+        counts = await self._write(place, changes, durable=durable, before=also)
+        return counts[: len(also)]
+
+    async def end(
+        self, place: Place, turn_ids: Sequence[tuple[str, str]], answer: bytes, *changes: event.Body | Kept
+    ) -> None:
+        """Stores the changes and the bytes that everybody who asks for these turns' answer gets from now on, together.
+        Then tells the changes.
+
+        Turns are named by their session's id and their own. Raises `Unavailable` as `put` does.
+        """
+        at_ms = ids.now_ms()
+        ends = [
+            EndTurn(session_id=session_id, turn_id=turn_id, answer=answer, at_ms=at_ms)
+            for session_id, turn_id in turn_ids
+        ]
+        # They come last: who has heard all the changes has not heard of the end.
+        await self._write(place, changes, durable=True, after=ends)
+
+    async def _write(
+        self, place: Place, changes: Sequence[event.Body | Kept], *, durable: bool,
+        before: Sequence[Op] = (), after: Sequence[Op] = (),
+    ) -> Sequence[int]:  # fmt: skip
         ops_of_each = [ops_of(place, change.body if isinstance(change, Kept) else change) for change in changes]
-        ops = [*also, *chain.from_iterable(ops_of_each)]
+        ops = [*before, *chain.from_iterable(ops_of_each), *after]
 
         def tell(written: Written) -> None:
-            seq = written.first + len(also) - 1
+            seq = written.first + len(before) - 1
             for change, its_ops in zip(changes, ops_of_each, strict=True):
                 seq += len(its_ops)
                 self._remember(change)
@@ -54,8 +77,7 @@ class Journal:
                     self._bus.publish(place, change, seq if its_ops else None)
             self._bus.reached(written.last)
 
-        counts = await self._file.write(ops, durable=durable, then=tell)
-        return counts[: len(also)]
+        return await self._file.write(ops, durable=durable, then=tell)
 
     def _remember(self, change: event.Body | Kept) -> None:
         match change:
@@ -85,14 +107,6 @@ class Journal:
         op = Settle(ask_id=ask_id, reply=reply, at_ms=ids.now_ms())
         counts = await self._file.write([op], durable=True, then=tell_if_first)
         return bool(counts[0])
-
-    async def end_turn(self, session_id: str, turn_id: str, answer: bytes) -> None:
-        """Stores the bytes that everybody who asks for this turn's answer gets from now on."""
-        op = EndTurn(session_id=session_id, turn_id=turn_id, answer=answer, at_ms=ids.now_ms())
-        await self._file.write([op], durable=True, then=self._tell_nothing)
-
-    def _tell_nothing(self, written: Written) -> None:
-        self._bus.reached(written.last)
 
 
 def ops_of(place: Place, change: event.Body) -> list[Op]:  # noqa: C901, PLR0911 - a table, one case for each kind of change

@@ -26,9 +26,11 @@ from mimocode.human.asks import Asks
 from mimocode.redaction import Redaction
 from mimocode.turn.abort import finalised
 from mimocode.turn.failure import unknown
-from mimocode.turn.ports import Place
+from mimocode.turn.ports import Kept, Place
+from mimocode.turn.world import Writing
 from mimocode.wire import event
 from mimocode.wire.error import AssistantError, MessageAbortedError
+from mimocode.wire.event import Body
 from mimocode.wire.session import Busy, Idle
 
 from . import answers
@@ -207,6 +209,8 @@ class Lanes:
             admitted.parked.close()
             admitted.parked = None
         admitted.close()
+        if admitted.answer is not None:
+            return  # whatever came after its end
         if lane.scope.cancelled_caught or (failed is not None and lane.scope.cancel_called):
             # Whatever went wrong while it was being stopped: it was stopped.
             failed = MessageAbortedError()
@@ -223,7 +227,22 @@ class Lanes:
         if admitted.begun is not None:
             admitted.begun.set()
         if run:
+            admitted.pen.put_last = partial(self._put_last, admitted, admitted.pen)
             await self._turns.run(admitted.kind, admitted.pen, admitted.close)
+
+    async def _put_last(self, admitted: Admitted, pen: Writing, *changes: Body | Kept) -> None:
+        """The end of a turn goes with its last step, where nothing is to be written after that."""
+        if self._turns.owes(pen):
+            await self._journal.put(pen.turn.place, *changes)
+        else:
+            admitted.close()
+            await self._put_end(admitted, pen, *changes)
+
+    async def _put_end(self, admitted: Admitted, pen: Writing, *changes: Body | Kept) -> None:
+        answer = answers.ended(admitted.kind, pen)
+        turns = [(each.session_id, each.turn_id) for each in (admitted.handle, *admitted.companions)]
+        await self._journal.end(pen.turn.place, turns, answer, *changes)
+        admitted.answer = answer
 
     async def _end(self, admitted: Admitted, failed: AssistantError | None) -> None:
         """Writes how the turn ended, and its answer."""
@@ -236,10 +255,7 @@ class Lanes:
             await pen.put(*finalised(pen, failed))
             await self._turns.settle(pen)
             pen.tell(event.SessionError(sessionID=handle.session_id, error=failed))
-        answer = answers.ended(admitted.kind, pen)
-        for each in (handle, *admitted.companions):
-            await self._journal.end_turn(each.session_id, each.turn_id, answer)
-        admitted.answer = answer
+        await self._put_end(admitted, pen)
 
     async def _answer(self, admitted: Admitted) -> None:
         """Lets the subscribers have what the turn told, then answers who waits."""

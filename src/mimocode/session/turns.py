@@ -20,6 +20,7 @@ from mimocode.turn.world import Turn, World, Writing
 from mimocode.wire.agent import Agent
 from mimocode.wire.ask import QuestionInfo, Rule
 from mimocode.wire.message import JsonSchemaFormat, UserMessage
+from mimocode.wire.part import ToolPart
 from mimocode.wire.prompt import PromptInput, ShellInput
 from mimocode.wire.provider import Model, ModelApi
 from mimocode.wire.session import Session
@@ -192,11 +193,17 @@ class Turns:
         await snapshots.settle(pen)
         await changes.tell(pen, self._sessions)
 
+    def owes(self, pen: Writing) -> bool:
+        """Whether something is to be written after the turn's last step."""
+        return snapshots.owes(pen) or changes.some(pen) or bool(self._outdated(pen))
+
     async def _prune(self, pen: Writing) -> None:
-        if pen.turn.limits.window.prune:
-            marked = compact.outdated(list(pen.history), self._clock.now_ms())
-            if marked:
-                await pen.keep(*(pen.part(part) for part in marked))
+        marked = self._outdated(pen)
+        if marked:
+            await pen.keep(*(pen.part(part) for part in marked))
+
+    def _outdated(self, pen: Writing) -> Sequence[ToolPart]:
+        return compact.outdated(list(pen.history), self._clock.now_ms()) if pen.turn.limits.window.prune else ()
 
 
 class Nobody:

@@ -7,7 +7,7 @@ from mimocode.wire.event import Body, SessionCompacted
 from mimocode.wire.message import AssistantMessage
 from mimocode.wire.part import StepFinishPart, ToolCompleted
 
-from .decide import CallModel, decide
+from .decide import CallModel, Finish, decide
 from .structured import TOOL_NAME
 from .world import Writing, new_step
 
@@ -40,16 +40,14 @@ async def close_step(pen: Writing, message_id: str, *last: Body) -> None:
         pen.carry(SessionCompacted(sessionID=info.sessionID))
     with anyio.CancelScope(shield=True):
         async with pen.world.account.spending(info.sessionID, info.cost, info.tokens) as spent:
-            await pen.put(spent, *_next_begun(pen))
-
-
-def _next_begun(pen: Writing) -> list[Body]:
-    """The next step, if there is one: it has only begun, and is done like one that was cut."""
-    match decide(pen.history.mine, pen.turn.limits):
-        case CallModel(redo=None) as following:
-            return [pen.message(begun(pen, following))]
-        case _:
-            return []
+            match decide(pen.history.mine, pen.turn.limits):
+                case CallModel(redo=None) as following:
+                    # It has only begun, and is done like one that was cut.
+                    await pen.put(spent, pen.message(begun(pen, following)))
+                case Finish():
+                    await pen.put(spent, last=True)
+                case _:
+                    await pen.put(spent)
 
 
 def begun(pen: Writing, action: CallModel) -> AssistantMessage:

@@ -55,6 +55,11 @@ async def settled_beside(pen: Writing) -> AsyncGenerator[None]:
         yield
 
 
+def owes(pen: Writing) -> bool:
+    """Whether there are steps whose files are still to be looked at."""
+    return bool(_owed(pen))
+
+
 async def settle(pen: Writing) -> None:
     """Takes the state after every step of the turn that owes it, and says which files it changed."""
     snapshots = pen.world.snapshots

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,6 +78,10 @@ class Calling:
     message: str | None = None
 
 
+class PutLast(Protocol):
+    async def __call__(self, *changes: Body | Kept) -> object: ...
+
+
 class Writing:
     """The turn's pen: what it writes goes to the journal and into the history it decides by.
 
@@ -91,12 +96,17 @@ class Writing:
         self.calling: Calling | None = None
         self.calls = 0
         self.groups: dict[str, int] = {}
+        self.put_last: PutLast = partial(world.journal.put, turn.place)
+        """Puts changes after which the turn has no step; whoever owns the turn may put its end with them."""
         self._carried: list[Body | Kept] = []
 
-    async def put(self, *changes: Body | Kept, durable: bool = False) -> None:
+    async def put(self, *changes: Body | Kept, durable: bool = False, last: bool = False) -> None:
         self._apply(changes)
         carried, self._carried = self._carried, []
-        await self.world.journal.put(self.turn.place, *carried, *changes, durable=durable)
+        if last:
+            await self.put_last(*carried, *changes)
+        else:
+            await self.world.journal.put(self.turn.place, *carried, *changes, durable=durable)
 
     async def keep(self, *changes: Body, durable: bool = False) -> None:
         await self.put(*map(Kept, changes), durable=durable)

@@ -1,6 +1,8 @@
 """Turns that are aborted, stopped or fed at an awkward moment: what is acknowledged holds; nothing is done twice."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from dirty_equals import IsPartialDict, IsStr
 
 from mimocode.asgi.group import task_group
 from mimocode.errors import Unavailable
-from mimocode.store.rows import Op, Put
+from mimocode.store.rows import EndTurn, Op, Put
 from mimocode.store.sqlite import SqliteFile
 from mimocode.wire.base import JsonObject
 from support.killed import killed
@@ -192,6 +194,62 @@ async def test_a_command_that_ends_while_the_server_stops_is_stored_as_it_ended(
     assert said_by(answer) == "Done."
 
 
+@asynccontextmanager
+async def ending(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[anyio.Event]:
+    """Waits until a turn's end is being written, and has that wait for the block. An event that is set then."""
+    write, reached, over = SqliteFile.write, anyio.Event(), anyio.Event()
+
+    async def held(self: SqliteFile, ops: Sequence[Op], **more: Any) -> Sequence[int]:
+        if any(isinstance(op, EndTurn) for op in ops):
+            reached.set()
+            await over.wait()
+        return await write(self, ops, **more)
+
+    monkeypatch.setattr(SqliteFile, "write", held)
+    try:
+        yield reached
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize("stop", ["abort", "suspend"])
+async def test_a_turn_whose_end_is_being_written_is_neither_aborted_nor_suspended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    async with system(tmp_path, "text: Done.") as running, task_group() as group:
+        session, runner = await running.session(title="named"), running.app.runner
+        async with running.prompting(session, messageID=TURN) as answers, ending(monkeypatch) as reached:
+            await reached.wait()
+            group.start_soon(partial(runner.abort, session) if stop == "abort" else runner.suspend)
+            await anyio.wait_all_tasks_blocked()
+
+    async with system(tmp_path, "text: Asked again.") as running:
+        again = await running.prompt(session, messageID=TURN)
+    assert said_by(answers[0]) == "Done."
+    assert "error" not in answers[0]["info"]
+    assert again == answers[0]
+
+
+async def test_what_is_said_to_a_turn_whose_end_is_being_written_starts_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "each-prompt: yes\ntext: {{last_user}}"
+    async with system(tmp_path, script, env={"MIMOCODE_BUSY": "steer"}) as running, task_group() as group:
+        session = await running.session(title="named")
+        answers: dict[str, str] = {}
+
+        async def ask(text: str) -> None:
+            answers[text] = said_by(await running.prompt(session, text))
+
+        async with ending(monkeypatch) as reached:
+            group.start_soon(ask, "one")
+            await reached.wait()
+            group.start_soon(ask, "two")
+            await anyio.wait_all_tasks_blocked()
+
+    assert answers == {"one": "one", "two": "two"}
+
+
 async def test_the_end_of_a_steps_calls_its_own_and_the_beginning_of_the_next_are_one_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +269,8 @@ async def test_the_end_of_a_steps_calls_its_own_and_the_beginning_of_the_next_ar
 
     assert said_by(answers[0]) == "You said Red."
     assert written[:2] == [["Settle"], ["part", "part", "message", "message", "session", "message"]]
-    assert len(written) == 5
+    assert written[-1] == ["part", "part", "message", "message", "session", "EndTurn"]
+    assert len(written) == 4
 
 
 async def test_who_waits_for_a_turn_of_a_server_that_stops_is_told_to_come_back(tmp_path: Path) -> None:
