@@ -43,6 +43,8 @@ BLOCKED, BEAT_S = 20, 0.25
 WATCHED_S = 2.0
 IDLE_S = 3
 HELD = 100
+LEFT_S = 11.0
+"""Longer than anything is kept for who may still come: the turns, their first events, idle connections to the model."""
 PARKED_MS = 50
 """After which a turn that waits leaves the memory: soon, so that no figure is of some that have and some that stay."""
 LOOK_AGAIN_S, LOOKS = 2.5, 6
@@ -298,11 +300,15 @@ def _beats(seen: Seen, counted: Counted) -> None:
 
 
 def _held(seen: Seen, counted: Counted) -> None:
-    """Many at once: what is kept for all of them, or until it is full, is little beside them."""
+    """Many at once: what is kept for all of them, or until it is full, is little beside them. Counted when nothing of
+    their work is left.
+    """
     with child("clients.held", counted.server.url, str(counted.server.directory)) as load:
         load.ask("open", count=HELD // 2, beat_s=10)  # warm-up
+        load.ask("watch", seconds=LEFT_S)
         before = counted.memory()
         load.ask("open", count=HELD, beat_s=10)
+        load.ask("watch", seconds=LEFT_S)
         after = counted.memory()
         seen.add("counts.blocked_kib", (after["bytes"] - before["bytes"]) / HELD / 1024)
         seen.add("counts.blocked_objects", (after["objects"] - before["objects"]) / HELD)
