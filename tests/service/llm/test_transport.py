@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import ssl
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx2
@@ -13,6 +14,7 @@ import pytest
 
 from mimocode.llm.registry import Registry
 from mimocode.llm.transport import Transport
+from mimocode.turn.ports import TextDelta
 from support.model_calls import WIRES, call, events, provider, text, user
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -276,12 +278,18 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> No
             assert served.connections == count
 
 
-async def test_models_are_asked_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    choice = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}
-    told_once = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-    said = chunk(b"data: " + json.dumps(told_once).encode() + b"\n\n")
+def said(*words: str) -> bytes:
+    """A streamed answer of these words, in one piece."""
+    told = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    *others, last = ({"index": 0, "delta": {"content": word}} for word in words)
+    choices = [*({**other, "finish_reason": None} for other in others), {**last, "finish_reason": "stop"}]
+    events = (b"data: " + json.dumps({**told, "choices": [choice]}).encode() + b"\n\n" for choice in choices)
     head = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-type: text/event-stream\r\n\r\n")
-    async with serving(answering(head, said, chunk(b"data: [DONE]\n\n"), END)) as (served, _):
+    return head + b"".join(map(chunk, (*events, b"data: [DONE]\n\n"))) + END
+
+
+async def test_models_are_asked_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(answering(said("Hi"))) as (served, _):
         monkeypatch.setenv("HTTP_PROXY", served.url)
         registry = Registry({"far": provider(WIRES["chat"], "http://models.invalid/v1")}, env={})
         told = await events(registry, call(registry.resolve("far", "m"), [user(1, "hi")]))
@@ -289,3 +297,26 @@ async def test_models_are_asked_through_the_proxy_that_the_environment_names(mon
 
     assert text(told) == "Hi"
     assert served.requests[0].startswith(b"POST http://models.invalid/v1/chat/completions ")
+
+
+async def test_a_burst_of_words_leaves_others_their_turn() -> None:
+    loop, round_, over = asyncio.get_running_loop(), 0, False
+
+    def turn() -> None:
+        nonlocal round_
+        round_ += 1
+        if not over:
+            loop.call_soon(turn)
+
+    rounds_of_words: Counter[int] = Counter()
+    async with serving(answering(said(*("word " for _ in range(400))))) as (served, _):
+        registry = Registry({"near": provider(WIRES["chat"], f"{served.url}/v1")}, env={})
+        asked = call(registry.resolve("near", "m"), [user(1, "hi")])
+        turn()
+        async for event in registry.stream(asked):
+            rounds_of_words[round_] += isinstance(event, TextDelta)
+        over = True
+        await registry.aclose()
+
+    assert rounds_of_words.total() == 400
+    assert rounds_of_words.most_common(1)[0][1] <= 10
