@@ -1,7 +1,7 @@
 """The last word on what leaves: no live key, whoever wrote it, in any body; in an error's body not even a short one."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 
 from mimocode.asgi.line import PARK, Parked, parker
 from mimocode.asgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,8 +17,7 @@ class Masked:
     def __init__(self, app: ASGIApp, redaction: Redaction) -> None:
         self._app = app
         self._redaction = redaction
-        self.sure: Callable[[bytes], bytes] = lru_cache(maxsize=1)(redaction.masked)
-        """Without keys of which no part is a word. One event goes to many subscribers, as the same object."""
+        self._last = (b"", b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,6 +55,13 @@ class Masked:
             await send({**message, "body": self.sure(body)} if len(body) >= SURE else message)
 
         await rest(self._parking(scope), receive, sending)
+
+    def sure(self, body: bytes) -> bytes:
+        """Without keys of which no part is a word."""
+        # One event goes to many subscribers, as the same object.
+        if body is not self._last[0]:
+            self._last = (body, self._redaction.masked(body))
+        return self._last[1]
 
 
 class _Parked:
