@@ -48,7 +48,6 @@ class Transport(httpx2.AsyncBaseTransport):
         except httpx2.RequestNotRead:
             content = cast(httpx2.AsyncByteStream, request.stream)
             headers = [(name, value) for name, value in headers if name.lower() != "transfer-encoding"]
-        allowed = _Allowed(request)
         with _as_httpx():
             response = await self._open().request(
                 request.method,
@@ -56,10 +55,12 @@ class Transport(httpx2.AsyncBaseTransport):
                 headers=headers,
                 data=content or None,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(sock_connect=allowed.connect_s, sock_read=allowed.read_s),
+                timeout=aiohttp.ClientTimeout(
+                    sock_connect=_allowed_s(request, "connect"), sock_read=_allowed_s(request, "read")
+                ),
             )
         extensions = {"http_version": b"HTTP/1.1", "reason_phrase": (response.reason or "").encode()}
-        body = _Body(response, allowed)
+        body = _Body(response, request)
         return httpx2.Response(response.status, headers=response.raw_headers, stream=body, extensions=extensions)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -80,36 +81,17 @@ class Transport(httpx2.AsyncBaseTransport):
             await session.close()
 
 
-class _Allowed:
-    """The timeouts of a request, as they are now, in seconds; None is no limit."""
-
-    def __init__(self, request: httpx2.Request) -> None:
-        self._request = request
-
-    @property
-    def connect_s(self) -> float | None:
-        return self._s("connect")
-
-    @property
-    def read_s(self) -> float | None:
-        return self._s("read")
-
-    def _s(self, what: str) -> float | None:
-        told: dict[str, float | None] = self._request.extensions.get("timeout", {})
-        return told.get(what)
-
-
 class _Body(httpx2.AsyncByteStream):
     """An answer's body, still encoded."""
 
-    def __init__(self, response: aiohttp.ClientResponse, allowed: _Allowed) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, request: httpx2.Request) -> None:
         self._response = response
-        self._allowed = allowed
+        self._request = request
 
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         connection = self._response.connection
         if connection is not None and connection.protocol is not None:
-            connection.protocol.read_timeout = self._allowed.read_s
+            connection.protocol.read_timeout = _allowed_s(self._request, "read")
             connection.protocol.start_timeout()
         content = self._response.content
         with _as_httpx():
@@ -126,6 +108,12 @@ class _Body(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         """The connection is kept if the body was read to its end, and closed otherwise."""
         self._response.close()
+
+
+def _allowed_s(request: httpx2.Request, what: str) -> float | None:
+    """A timeout of the request as it is now; None is no limit."""
+    told: dict[str, float | None] = request.extensions.get("timeout", {})
+    return told.get(what)
 
 
 @contextmanager
