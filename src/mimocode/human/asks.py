@@ -171,7 +171,9 @@ class Asks:
         try:
             row = await self._queries.ask(asked.id)
             if row is None:
-                await self._ledger.put(place, asked, durable=True)
+                # Whoever stops the turn meanwhile settles what it asks: this must be there by then.
+                with anyio.CancelScope(shield=True):
+                    await self._ledger.put(place, asked, durable=True)
             reply = None if row is None else row.reply
             if reply is None:
                 waiter.asked = True

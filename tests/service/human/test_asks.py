@@ -1,5 +1,7 @@
 """Asks: the row is the truth, the first answer wins, and nothing but an answer ends a wait."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -61,6 +63,49 @@ async def test_the_ask_is_on_disk_before_it_is_told(desk: Desk) -> None:
         await desk.asks.reply_question("que_1", RED)
     assert row is not None
     assert (row.kind, row.directory, row.settled) == ("question", "/here", None)
+
+
+async def test_an_ask_whose_turn_is_stopped_while_it_is_stored_is_settled_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, storing, stopped = tmp_path / "db", anyio.Event(), anyio.Event()
+    async with opened(path) as desk:
+        put = desk.journal.put
+
+        async def noted(place: Place, *changes: event.Body, durable: bool = False) -> object:
+            storing.set()
+            return await put(place, *changes, durable=durable)
+
+        monkeypatch.setattr(desk.journal, "put", noted)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            turn = anyio.CancelScope()
+
+            async def ask() -> None:
+                with turn:
+                    await desk.asks.question(HERE, question())
+                stopped.set()
+
+            async def end() -> None:
+                turn.cancel()
+                await stopped.wait()
+                await desk.asks.settle_all("ses_1")
+
+            other.execute("BEGIN IMMEDIATE")  # nobody else writes now
+            async with task_group() as group:
+                group.start_soon(ask)
+                await storing.wait()
+                await wait_all_tasks_blocked()
+                group.start_soon(end)
+                for _ in range(5):
+                    await desk.pending()
+                other.execute("ROLLBACK")
+        await desk.journal.keep(HERE)
+
+        assert await desk.pending() == []
+        assert [type(body) for body in desk.bus.of(event.QuestionAsked, event.QuestionRejected)] == [
+            event.QuestionAsked,
+            event.QuestionRejected,
+        ]
 
 
 async def test_an_ask_that_is_not_on_disk_yet_cannot_be_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
