@@ -18,7 +18,7 @@ from .subscription import Subscription
 OPENING_S = 2.0
 """How long the first events of a turn are kept for a subscriber that connects just after the prompt."""
 
-TOGETHER_S = 0.015
+TOGETHER_S = 0.014
 """Deltas that come within it after others leave together: one write for each reader. Nothing else waits."""
 
 _MARKS = 120
@@ -110,12 +110,14 @@ class Bus:
             subscription.offer(published, wake=wake)
 
     def _leaves_now(self) -> bool:
-        """Whether a delta leaves at once: the first after a silence does, others wait a moment for each other."""
+        """Whether a delta leaves at once: the first after a silence does, and what comes when others are just leaving.
+        Others wait a moment for each other.
+        """
         if self._held is not None:
             return False
         now_s = time.monotonic()
         wait_s = self._deltas_left_s + TOGETHER_S - now_s
-        if wait_s > 0:
+        if wait_s > 0 and self._handing is None:
             self._held = asyncio.get_running_loop().call_later(wait_s, self._let_go)
             return False
         self._deltas_left_s = now_s

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mimocode.bus import local
 from mimocode.bus.local import Bus
 from mimocode.turn.ports import Place
-from mimocode.wire.event import InstanceDisposed, PartDelta, SessionIdle
+from mimocode.wire.event import Body, InstanceDisposed, PartDelta, SessionIdle
 
 HERE = Place(directory="/here", project="prj")
 _SAID = re.compile(rb'"(?:delta|sessionID)":"(\d+)"')
@@ -76,6 +76,25 @@ async def test_what_is_told_in_one_round_is_put_together_once_for_all_readers_of
     assert len({id(chunk) for chunk in chunks}) == 1
 
 
+@pytest.mark.parametrize("first", [delta(1), SessionIdle(sessionID="1")], ids=["a delta", "something else"])
+async def test_a_delta_that_comes_while_others_are_just_leaving_leaves_with_them(
+    first: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "TOGETHER_S", 3600.0)
+    bus = Bus()
+    reader = Reader(bus)
+    reader.hand()
+    bus.publish(None, first)
+    bus.publish(None, delta(2))
+    bus.publish(None, delta(3))
+    await anyio.lowlevel.checkpoint()
+    assert reader.heard == [1, 2, 3]
+
+    bus.publish(None, delta(4))
+    await anyio.lowlevel.checkpoint()
+    assert reader.heard == [1, 2, 3]
+
+
 @pytest.mark.parametrize("how", ["refused", "taken", "over"])
 async def test_a_reader_is_called_once_when_it_is_to_take_itself(how: str) -> None:
     bus = Bus()
@@ -106,6 +125,7 @@ async def test_an_answer_does_not_wait_for_a_reader_that_was_handed_everything(m
     reader = Reader(bus)
     reader.hand()
     bus.publish(None, delta(1))
+    await anyio.lowlevel.checkpoint()
     bus.publish(None, delta(2))
 
     with anyio.fail_after(10):

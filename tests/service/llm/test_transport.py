@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 import httpx2
 import pytest
 
+from mimocode.llm import transport
 from mimocode.llm.registry import Registry
 from mimocode.llm.transport import Transport
 from mimocode.turn.ports import TextDelta
@@ -66,8 +67,7 @@ async def serving(peer: Peer) -> AsyncGenerator[tuple[Served, httpx2.AsyncClient
     served = Served(peer)
     server = await asyncio.start_server(served.connected, "127.0.0.1", 0)
     served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    transport = Transport(ssl.create_default_context())
-    async with server, httpx2.AsyncClient(transport=transport, timeout=30) as client:
+    async with server, httpx2.AsyncClient(transport=Transport(ssl.create_default_context()), timeout=30) as client:
         yield served, client
 
 
@@ -213,6 +213,70 @@ async def test_what_came_before_a_cut_is_heard_also_by_who_reads_late() -> None:
                 await gather(portions, told)
 
     assert b"".join(told) == b"one two three "
+
+
+SSE = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-type: text/event-stream; charset=utf-8\r\n\r\n")
+EVENTS = [b"data: %d\n\n" % number for number in range(4)]
+
+
+def trickling(head: bytes, *, ends: bool) -> tuple[Peer, asyncio.Event]:
+    """Says the first event, the others one by one when the event is set, and then ends or breaks off."""
+    go_on = asyncio.Event()
+
+    async def peer(request: bytes, writer: asyncio.StreamWriter) -> bool:
+        writer.write(head + chunk(EVENTS[0]))
+        await go_on.wait()
+        for event in EVENTS[1:]:
+            writer.write(chunk(event))
+            await rounds()
+        if ends:
+            writer.write(END)
+        return ends
+
+    return peer, go_on
+
+
+async def portions_of(peer: Peer, go_on: asyncio.Event) -> list[bytes]:
+    told: list[bytes] = []
+    async with (
+        asyncio.timeout(30),
+        serving(peer) as (served, client),
+        client.stream("POST", served.url, content=b"{}") as response,
+    ):
+        portions = response.aiter_bytes()
+        told.append(await anext(portions))
+        go_on.set()
+        with contextlib.suppress(httpx2.RemoteProtocolError):
+            await gather(portions, told)
+    return told
+
+
+async def test_events_that_follow_each_other_are_read_together_and_the_end_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "_TOGETHER_S", 3600.0)
+
+    assert await portions_of(*trickling(SSE, ends=True)) == [EVENTS[0], b"".join(EVENTS[1:])]
+
+
+async def test_events_that_were_read_together_are_heard_also_before_a_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_TOGETHER_S", 1.0)
+
+    told = await portions_of(*trickling(SSE, ends=False))
+
+    assert b"".join(told) == b"".join(EVENTS)
+
+
+async def test_events_after_a_silence_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_TOGETHER_S", 0.0)
+
+    assert await portions_of(*trickling(SSE, ends=True)) == EVENTS
+
+
+async def test_a_body_that_is_no_stream_of_events_is_read_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_TOGETHER_S", 3600.0)
+
+    assert await portions_of(*trickling(HEAD, ends=True)) == EVENTS
 
 
 async def _broken(peer: Peer, **timeouts: float | None) -> tuple[list[bytes], Exception]:
