@@ -8,13 +8,14 @@ documented is validated at once, and only another one is left to the SDK's lenie
 Imported lazily: it takes a second.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, cast, get_args
 
 import httpx2
 from openai import APIConnectionError, APITimeoutError, AsyncOpenAI, AsyncStream, NotGiven, Omit
 from openai._compat import cached_property
 from openai._models import FinalRequestOptions
+from openai._streaming import ServerSentEvent
 from openai.resources.chat import AsyncChat
 from openai.resources.chat.completions import AsyncCompletions
 from openai.resources.responses import AsyncResponses
@@ -50,7 +51,8 @@ class Client(AsyncOpenAI):
         if response.is_error:
             await response.aread()
             raise self._make_status_error_from_response(response)
-        return AsyncStream(cast_to=chunk, response=response, client=self)
+        kind: type[AsyncStream[Any]] = _Chunks if chunk is ChatCompletionChunk else AsyncStream
+        return kind(cast_to=chunk, response=response, client=self)
 
     def _address(self, path: str) -> httpx2.URL:
         if path not in self._addresses:
@@ -76,6 +78,43 @@ class Client(AsyncOpenAI):
             except ValidationError:
                 pass  # a server that only resembles OpenAI's
         return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+
+
+class _Chunks(AsyncStream[Any]):
+    """Reads chunks of the shape that they should have from their JSON at once. From the first that has another, an
+    error or the end, all is the SDK's to read.
+    """
+
+    async def __stream__(self) -> AsyncGenerator[Any]:
+        events = super()._iter_events()
+        try:
+            async for event in events:
+                chunk = None if event.event else _chunk(event.data)
+                if chunk is None:
+                    self._rest = _with_first(event, events)
+                    async for item in super().__stream__():
+                        yield item
+                    return
+                yield chunk
+        finally:
+            await self.response.aclose()
+
+    def _iter_events(self) -> AsyncIterator[ServerSentEvent]:
+        return self._rest
+
+
+async def _with_first(first: ServerSentEvent, rest: AsyncIterator[ServerSentEvent]) -> AsyncGenerator[ServerSentEvent]:
+    yield first
+    async for event in rest:
+        yield event
+
+
+def _chunk(data: str) -> ChatCompletionChunk | None:
+    try:
+        chunk = ChatCompletionChunk.model_validate_json(data, strict=True)
+    except ValidationError:
+        return None
+    return None if (chunk.model_extra or {}).get("error") else chunk
 
 
 _NOT_BODY = frozenset({"extra_headers", "extra_query", "extra_body", "timeout"})

@@ -3,13 +3,14 @@
 Imported lazily: it takes a second.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 
 from anyio.lowlevel import checkpoint
 from openai import Omit
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+from openai.types.chat.chat_completion_chunk import Choice
 from openai.types.responses import ResponseInputItemParam
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelResponseStreamEvent
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.openai import (
     OpenAIChatModel,
@@ -18,12 +19,15 @@ from pydantic_ai.models.openai import (
     OpenAIStreamedResponse,
 )
 from pydantic_ai.settings import ModelSettings
+from pydantic_ai.usage import RequestUsage
 
 from .aside import computed
 from .tools_once import ToolsOnce
 
 _AT_ONCE = 8
 """So many chunks that have come together are read in one round of the event loop."""
+
+_NO_USAGE = RequestUsage()
 
 
 class _Streamed(OpenAIStreamedResponse):
@@ -39,6 +43,19 @@ class _Streamed(OpenAIStreamedResponse):
             count += 1
             if not count % _AT_ONCE:
                 await checkpoint()
+
+    def _map_usage(self, response: ChatCompletionChunk) -> RequestUsage:
+        return _NO_USAGE if response.usage is None else super()._map_usage(response)
+
+    def _add_usage(self, usage: RequestUsage, *, reported: bool, cumulative: bool = False) -> None:
+        if reported:
+            super()._add_usage(usage, reported=reported, cumulative=cumulative)
+
+    def _map_part_delta(self, choice: Choice) -> Iterable[ModelResponseStreamEvent]:
+        delta = choice.delta
+        if delta.tool_calls or delta.model_extra:
+            return super()._map_part_delta(choice)
+        return self._map_text_delta(choice)
 
 
 class ChatModel(ToolsOnce, OpenAIChatModel):

@@ -150,13 +150,17 @@ class _Told:
     """The library's events as ours. `of` and `end` are called in the order of the stream."""
 
     def __init__(self, response: "StreamedResponse") -> None:
+        from pydantic_ai import messages
+
         self._response = response
         self._called = False
+        self._ai = messages
 
     def of(self, event: "ModelResponseStreamEvent") -> Iterator[ModelEvent]:
-        from pydantic_ai import messages as ai
-
+        ai = self._ai
         match event:
+            case ai.PartDeltaEvent(index=index, delta=ai.TextPartDelta(content_delta=text)):
+                yield from _text(index, text)
             case ai.PartStartEvent(index=index, part=ai.TextPart(content=text)):
                 yield from _text(index, text)
             case ai.PartStartEvent(index=index, part=ai.ThinkingPart(content=text)):
@@ -165,8 +169,6 @@ class _Told:
             case ai.PartStartEvent(index=index, part=ai.ToolCallPart() as part):
                 self._called = True
                 yield ToolStart(index, part.tool_call_id, part.tool_name)
-            case ai.PartDeltaEvent(index=index, delta=ai.TextPartDelta(content_delta=text)):
-                yield from _text(index, text)
             case ai.PartDeltaEvent(index=index, delta=ai.ThinkingPartDelta(content_delta=str(text))) if text:
                 yield ReasoningDelta(index, text)
             case ai.PartEndEvent(index=index, part=ai.ToolCallPart() as part):

@@ -72,6 +72,8 @@ class History:
     def apply(self, *changes: Body) -> None:
         for change in changes:
             match change:
+                case PartDelta(messageID=message_id, partID=part_id, delta=delta):
+                    self._entries[message_id].extend(part_id, delta)
                 case MessageUpdated(info=info):
                     entry = self._entries.setdefault(info.id, Entry(self.turn, info))
                     entry.info = info
@@ -81,8 +83,6 @@ class History:
                     self._entries[part.messageID].put(part)
                 case PartRemoved(messageID=message_id, partID=part_id):
                     self._entries[message_id].remove(part_id)
-                case PartDelta(messageID=message_id, partID=part_id, delta=delta):
-                    self._entries[message_id].extend(part_id, delta)
                 case _:
                     pass
 

@@ -76,7 +76,7 @@ class Fold:
         if text:
             self._texts[index].append(text)
             changes.append(
-                PartDelta.model_construct(
+                PartDelta(
                     sessionID=self._session_id,
                     messageID=self._message_id,
                     partID=self._blocks[index].id,

@@ -1,10 +1,11 @@
 """Our own way to OpenAI's APIs beside the SDK's: the same requests, the same chunks."""
 
+import json
 from typing import Any
 
 import httpx2
 import pytest
-from openai import AsyncOpenAI
+from openai import APIError, AsyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import ResponseTextDeltaEvent
 from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
@@ -107,6 +108,51 @@ async def test_a_chunk_is_read_as_the_sdk_reads_it_whatever_its_shape(chunk: dic
 
     assert expected.to_dict(warnings=False) == actual.to_dict(warnings=False)
     assert type(expected.choices) is type(actual.choices)
+
+
+def line(said: object, *, event: str | None = None) -> str:
+    return (f"event: {event}\n" if event else "") + f"data: {said if isinstance(said, str) else json.dumps(said)}\n\n"
+
+
+ODD = {"id": "c1", "choices": None}
+ERROR = {"error": {"message": "Out of credit", "code": 402}}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        line(WHOLE) * 3 + line("[DONE]"),
+        line(WHOLE) + line("[DONE]") + line(WHOLE),
+        line(WHOLE) * 2,
+        line(WHOLE) + ": silence\n\n" + line(ODD) + line(WHOLE) + line("[DONE]"),
+        line(WHOLE, event="completion") + line(WHOLE) + line("[DONE]"),
+        line(WHOLE) + line(ERROR) + line(WHOLE),
+        line(WHOLE) + line({**WHOLE, **ERROR}) + line(WHOLE),
+        line(WHOLE) + line("{half"),
+        line(WHOLE) + line(ERROR, event="thread.error"),
+        "",
+    ],
+    ids=["whole", "more", "no end", "odd", "named", "error", "error in a chunk", "no JSON", "thread", "empty"],
+)
+async def test_a_stream_is_read_as_the_sdk_reads_it(told: str) -> None:
+    def answered(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=told.encode())
+
+    async def read(kind: type[AsyncOpenAI]) -> tuple[list[Any], str]:
+        chunks: list[Any] = []
+        async with httpx2.AsyncClient(transport=httpx2.MockTransport(answered)) as http:
+            client = kind(api_key="sesame", base_url="http://model.invalid/v1", http_client=http)
+            stream = await client.chat.completions.create(model="m", messages=[], stream=True, extra_headers={})
+            try:
+                async for chunk in stream:
+                    chunks.append(chunk.to_dict(warnings=False))  # noqa: PERF401 what came before the error counts
+            except (APIError, ValueError) as error:
+                return chunks, f"{type(error).__name__}: {error}"
+            finally:
+                assert stream.response.is_closed
+        return chunks, ""
+
+    assert await read(Client) == await read(AsyncOpenAI)
 
 
 async def test_an_event_of_a_response_is_of_the_class_that_its_type_names() -> None:
