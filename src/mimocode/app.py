@@ -90,8 +90,7 @@ class App:
 
     def heartbeat(self, *, wrapped: bool) -> bytes:
         """The frame that every stream gets every so often; `wrapped` as `/global/event` spells it."""
-        beat = Published(None, ServerHeartbeat())
-        return beat.wrapped if wrapped else beat.plain
+        return Published(None, ServerHeartbeat()).frame("wrapped" if wrapped else "plain")
 
 
 def _audit(places: Settings, wanted: ServerAudit) -> Audit:

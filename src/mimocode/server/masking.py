@@ -17,7 +17,8 @@ class Masked:
     def __init__(self, app: ASGIApp, redaction: Redaction) -> None:
         self._app = app
         self._redaction = redaction
-        self._last = (b"", b"")
+        self.last = (b"", b"")
+        """What was masked last, and how it left: one event goes to many subscribers, as the same object."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,7 +48,7 @@ class Masked:
         return {**scope, "extensions": {**scope["extensions"], PARK: {"park": partial(self._parked, park)}}}
 
     def _parked(self, park: Callable[[ASGIApp], Parked], rest: ASGIApp) -> Parked:
-        return _Parked(park(partial(self._rest, rest)), self.sure)
+        return _Parked(park(partial(self._rest, rest)), self)
 
     async def _rest(self, rest: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
@@ -58,23 +59,25 @@ class Masked:
 
     def sure(self, body: bytes) -> bytes:
         """Without keys of which no part is a word."""
-        # One event goes to many subscribers, as the same object.
-        if body is not self._last[0]:
-            self._last = (body, self._redaction.masked(body))
-        return self._last[1]
+        if body is not self.last[0]:
+            self.last = (body, self._redaction.masked(body))
+        return self.last[1]
 
 
 class _Parked:
     """An answer that waits, whose pieces are masked."""
 
-    __slots__ = ("_parked", "_sure")
+    __slots__ = ("_by", "_parked")
 
-    def __init__(self, parked: Parked, sure: Callable[[bytes], bytes]) -> None:
+    def __init__(self, parked: Parked, by: Masked) -> None:
         self._parked = parked
-        self._sure = sure
+        self._by = by
 
     def write(self, body: bytes) -> bool:
-        return self._parked.write(self._sure(body) if len(body) >= SURE else body)
+        told, left = self._by.last
+        if body is not told:
+            left = self._by.sure(body) if len(body) >= SURE else body
+        return self._parked.write(left)
 
     def wake(self) -> None:
         self._parked.wake()
