@@ -8,12 +8,18 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, cast
 
+_NEW_OBJECTS = 10_000
+"""When so many are there that were not looked through yet, garbage is looked for among them. Python's own 700 are two
+words of a model; the fewer are looked through at once, the more of them are in use just then."""
+
 
 def keep_what_is_made() -> None:
     """Garbage is looked for from now on, but not in what is there now.
 
     That stays, and to look through it takes 50 ms, in which a server answers nobody.
     """
+    _, *older = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS, *older)
     gc.freeze()
     gc.enable()
 
