@@ -69,9 +69,10 @@ class Waiting:
         self.left.set()
 
     def end(self) -> None:
-        assert self._call is not None
+        call, self._call = self._call, None
+        assert call is not None
         self._over.set()
-        self._call()
+        call()
 
 
 @asynccontextmanager
@@ -103,6 +104,24 @@ async def test_while_it_waits_nothing_of_its_request_is_in_memory() -> None:
         await until(stream, b"0\r\n\r\n")
 
     assert kept == []
+
+
+async def test_when_it_is_given_nothing_of_it_is_in_memory_and_no_garbage_is_looked_for() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with waiting() as (app, stream):
+            await stream.send(GET % b"/wait")
+            await until(stream, b"1\r\n \r\n1\r\n \r\n")
+            app.end()
+            await until(stream, b"0\r\n\r\n")
+            await stream.send(GET % b"/")  # which the connection has in its place then
+            await until(stream, b"once")
+            kept = [type(one) for one in gc.get_objects() if isinstance(one, KeptAlive | RequestResponseCycle)]
+    finally:
+        gc.enable()
+
+    assert kept in ([], [RequestResponseCycle])
 
 
 async def test_a_key_does_not_leave_with_an_answer_that_waited() -> None:

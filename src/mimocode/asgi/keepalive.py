@@ -149,6 +149,7 @@ class _Beats:
     def stop(self) -> None:
         self._ticker.drop(self)
         self._forget()
+        self._parked, self._forget = None, _nothing  # which hold this
 
     def due(self, now: float) -> float | None:
         if self._parked is not None:

@@ -163,10 +163,13 @@ class Connection(HttpToolsProtocol):
     async def _until_parked(
         self, cycle: RequestResponseCycle, app: Callable[..., Awaitable[None]], *called: Any
     ) -> None:
-        await app(*called)
-        while (parked := self._parked) is not None and (parked.woken or self._lost):
-            self._parked = None
-            await parked.rest(*called)
+        try:
+            await app(*called)
+            while (parked := self._parked) is not None and (parked.woken or self._lost):
+                self._parked = None
+                await parked.rest(*called)
+        finally:
+            cycle.scope["extensions"] = {}  # which hold the cycle, and would keep what holds them
         if parked is None:
             return
         parked.stay(cycle)

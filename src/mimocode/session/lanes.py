@@ -223,12 +223,15 @@ class Lanes:
 
     async def _work(self, admitted: Admitted, *, run: bool) -> None:
         handle = admitted.handle
-        admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
+        pen = admitted.pen = await self._turns.pen(handle.session_id, handle.turn_id, admitted.number)
         if admitted.begun is not None:
             admitted.begun.set()
         if run:
-            admitted.pen.put_last = partial(self._put_last, admitted, admitted.pen)
-            await self._turns.run(admitted.kind, admitted.pen, admitted.close)
+            pen.put_last = partial(self._put_last, admitted, pen)
+            try:
+                await self._turns.run(admitted.kind, pen, admitted.close)
+            finally:
+                pen.put_last = None  # or the pen would hold itself
 
     async def _put_last(self, admitted: Admitted, pen: Writing, *changes: Body | Kept) -> None:
         """The end of a turn goes with its last step, where nothing is to be written after that."""

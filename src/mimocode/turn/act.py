@@ -22,6 +22,7 @@ from mimocode.wire.part import (
 from . import prompt
 from .closing import close_step
 from .decide import STOP, WAITING, RunTools
+from .freed import freed
 from .ports import Attachment, Call, Done, Need, Progress, Tool
 from .snapshots import Before
 from .world import Writing
@@ -36,7 +37,7 @@ async def run_tools(pen: Writing, action: RunTools) -> None:
     pen.calls = len(action.parts)
     async with anyio.create_task_group() as group:
         for part in action.parts:
-            group.start_soon(_Running(pen, part, before, by_human=action.by_human).run)
+            group.start_soon(freed, _Running(pen, part, before, by_human=action.by_human).run)
 
 
 class _Running:

@@ -19,6 +19,7 @@ class Partial:
         self._message_id = message_id
         self._grown = dict[str, None]()
         self._some = anyio.Event()
+        self._keeping = anyio.CancelScope()
 
     def grew(self, part_id: str) -> None:
         """More of this part was told."""
@@ -30,12 +31,17 @@ class Partial:
         self._grown.pop(part_id, None)
 
     async def keep(self) -> None:
-        """Stores what grows, for ever. Sleeps while nothing does."""
-        while True:
-            await self._some.wait()
-            await self._pen.world.clock.sleep(WAIT_S)
-            self._some, grown = anyio.Event(), self._grown
-            self._grown = {}
-            parts = [part for part in self._pen.history.entry(self._message_id).parts if part.id in grown]
-            if parts:
-                await self._pen.keep(*(self._pen.part(part) for part in parts))
+        """Stores what grows, until `end`. Sleeps while nothing does."""
+        with self._keeping:
+            while True:
+                await self._some.wait()
+                await self._pen.world.clock.sleep(WAIT_S)
+                self._some, grown = anyio.Event(), self._grown
+                self._grown = {}
+                parts = [part for part in self._pen.history.entry(self._message_id).parts if part.id in grown]
+                if parts:
+                    await self._pen.keep(*(self._pen.part(part) for part in parts))
+
+    def end(self) -> None:
+        """What is not stored yet is for others to store. A store that is under way is left, or undone."""
+        self._keeping.cancel()

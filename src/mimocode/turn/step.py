@@ -113,7 +113,7 @@ async def _attempt(pen: Writing, info: AssistantMessage, call: ModelCall, callin
         except ProviderError as error:
             return error
         finally:
-            beside.cancel_scope.cancel()
+            partial.end()
     return None
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,14 +95,14 @@ class Writing:
         self.calling: Calling | None = None
         self.calls = 0
         self.groups: dict[str, int] = {}
-        self.put_last: PutLast = partial(world.journal.put, turn.place)
-        """Puts changes after which the turn has no step; whoever owns the turn may put its end with them."""
+        self.put_last: PutLast | None = None
+        """Puts changes after which the turn has no step: whoever owns the turn may put its end with them."""
         self._carried: list[Body | Kept] = []
 
     async def put(self, *changes: Body | Kept, durable: bool = False, last: bool = False) -> None:
         self._apply(changes)
         carried, self._carried = self._carried, []
-        if last:
+        if last and self.put_last is not None:
             await self.put_last(*carried, *changes)
         else:
             await self.world.journal.put(self.turn.place, *carried, *changes, durable=durable)

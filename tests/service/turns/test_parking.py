@@ -64,6 +64,30 @@ async def test_a_parked_turn_has_no_history_in_memory_and_answers_as_if_it_had(t
     assert tool_of(messages[1])["state"]["time"]["start"] == shown["state"]["time"]["start"]
 
 
+async def test_what_a_turn_held_is_freed_when_it_parks_and_when_it_ends_and_no_garbage_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    held: list[list[object]] = []
+
+    def look() -> None:
+        held.append([one for one in gc.get_objects() if isinstance(one, History | Writing)])
+
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        gc.collect()
+        gc.disable()
+        try:
+            async with running.prompting(session):
+                await parked(running, session)
+                look()
+                await running.answer("Blue")
+            look()
+        finally:
+            gc.enable()
+
+    assert held == [[], []]
+
+
 async def test_a_permission_is_given_to_a_parked_turn_and_its_command_runs_once(tmp_path: Path) -> None:
     script = 'call: bash {"command": "echo ran >> ran.txt"}\n---\ntext: Done.'
     async with system(tmp_path, script, config={"permission": {"bash": "ask"}}, env=AT_ONCE) as running:
