@@ -8,18 +8,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, cast
 
-_NEW_OBJECTS = 3_000
-"""When so many are there that were not looked through yet, garbage is looked for among them. Python's own 700 are two
-words of a model, and most of them still in use; turns, questions and their answers leave none."""
-
 
 def keep_what_is_made() -> None:
     """Garbage is looked for from now on, but not in what is there now.
 
     That stays, and to look through it takes 50 ms, in which a server answers nobody.
     """
-    _, *older = gc.get_threshold()
-    gc.set_threshold(_NEW_OBJECTS, *older)
     gc.freeze()
     gc.enable()
 
