@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from mimocode.wire.event import Form, InstanceDisposed
+from mimocode.wire.event import Form
 
 from .published import Published
 from .subscription import Subscription
@@ -35,7 +35,7 @@ class Channel:
         if not self._readers or not published.is_for(self._directory, self._form):
             return
         self._frames.append(published.frame(self._form))
-        if self._directory is not None and isinstance(published.body, InstanceDisposed):
+        if self._directory is not None and published.disposes:
             for reader in tuple(self._readers):
                 reader.end(whole=True)
 

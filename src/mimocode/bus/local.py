@@ -92,13 +92,6 @@ class Bus:
         """Tells it; `seq` is the number of the write that stored it. Call it in the order of the writes."""
         published = Published(place, body, seq)
         self._half_told.note(place, body)
-        session_id = getattr(body, "sessionID", None)
-        if session_id is not None and session_id in self._openings:
-            until, opening = self._openings[session_id]
-            if time.monotonic() <= until:
-                opening.append(published)
-            else:
-                del self._openings[session_id]
         wake = not isinstance(body, PartDelta) or self._leaves_now()
         queuing = tuple(self._queuing)  # who does not take it from its channel has it in its queue by that
         for channel in tuple(self._channels.values()):
@@ -108,6 +101,18 @@ class Bus:
             self._handing = asyncio.get_running_loop().call_soon(self._hand_over)
         for subscription in queuing:
             subscription.offer(published, wake=wake)
+        self._keep(published, getattr(body, "sessionID", None))
+
+    def _keep(self, published: Published, session_id: str | None) -> None:
+        """Keeps it if it is of an opening."""
+        if session_id is None or session_id not in self._openings:
+            return
+        until, opening = self._openings[session_id]
+        if time.monotonic() <= until:
+            published.lighten()
+            opening.append(published)
+        else:
+            del self._openings[session_id]
 
     def _leaves_now(self) -> bool:
         """Whether a delta leaves at once: the first after a silence does, and what comes when others are just leaving.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import anyio
 
-from mimocode.wire.event import Form, InstanceDisposed
+from mimocode.wire.event import Form
 
 from .published import Published
 
@@ -115,7 +115,7 @@ class Subscription:
         self.queued += 1
         if wake:
             self._wake.set()
-        if self._directory is not None and isinstance(published.body, InstanceDisposed):
+        if self._directory is not None and published.disposes:
             self.end(whole=True)
 
     def wake(self) -> None:

@@ -5,6 +5,7 @@ changed since, from the rows themselves, so there is no log that could expire; t
 The seam is the last write that had been told when its queue was made: rows up to it, the queue from it on.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -45,7 +46,9 @@ from .returning import Returning
 _log = logging.getLogger(__name__)
 
 _ASKED = (QuestionAsked, PermissionAsked)
+_ASKED_TYPES = frozenset(body.type for body in _ASKED)
 _SETTLED = (QuestionReplied, QuestionRejected, PermissionReplied)
+_SETTLED_TYPES = frozenset(body.type for body in _SETTLED)
 
 SETTLED_MS = 30_000
 """How long whoever connects anew is told that an ask was settled."""
@@ -148,13 +151,13 @@ class Streams:
         # The first id is one from which nothing of the opening would be missed.
         since = min([subscription.since, *(seq - 1 for seq in told_again)])
         # An ask of a turn that began just now is pending too: it is told once, where it has its id.
-        asked = {one.body.id for one in opening if isinstance(one.body, _ASKED)}
+        asked = {json.loads(one.properties)["id"] for one in opening if one.type in _ASKED_TYPES}
         pending = await self._asks.pending_events(directory)
         waiting = [
             Published(place, body) for place, body in pending if not (isinstance(body, _ASKED) and body.id in asked)
         ]
         # A client that comes back without an id may still show the dialog of an ask that was settled meanwhile.
-        again = {one.body.requestID for one in opening if isinstance(one.body, _SETTLED)}
+        again = {json.loads(one.properties)["requestID"] for one in opening if one.type in _SETTLED_TYPES}
         settled = [
             Published(one.place, one.body)
             for one in await missed.settled(self._file, ids.now_ms() - SETTLED_MS, subscription.since, directory)
