@@ -244,9 +244,18 @@ class Asks:
     async def _settle(
         self, kind: Kind, ask_id: str, place: Place, reply: str, told: event.Body, meanwhile: Meanwhile | None = None
     ) -> None:
+        if meanwhile is None:
+            self._expect(ask_id)
         if not await self._close(ask_id, place, reply, told, meanwhile):
             row = await self._queries.ask(ask_id)
             raise _unknown(kind, ask_id) if row is None or row.settled is None else _settled(row)
+
+    def _expect(self, ask_id: str) -> None:
+        """Who left a call goes back to waiting while the reply is being stored: that takes it about as long."""
+        waited = self._waiting.get(ask_id)
+        for one in list(waited.by) if waited is not None else ():
+            if isinstance(one, Watch):
+                one.wake()
 
     async def _close(
         self, ask_id: str, place: Place, reply: str, told: event.Body, meanwhile: Meanwhile | None = None

@@ -9,11 +9,15 @@ import pytest
 from dirty_equals import IsPartialDict
 
 from mimocode.asgi.group import task_group
+from mimocode.errors import Unavailable
+from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
 from mimocode.session.turns import Turns
 from mimocode.turn.history import History
+from mimocode.turn.ports import Place
 from mimocode.turn.world import Writing
 from mimocode.wire.base import JsonObject
+from mimocode.wire.event import Body
 from support.system import QUESTION, System, system
 
 AT_ONCE = {"MIMOCODE_PARK_AFTER_MS": "1"}
@@ -86,6 +90,55 @@ async def test_what_a_turn_held_is_freed_when_it_parks_and_when_it_ends_and_no_g
             gc.enable()
 
     assert held == [[], []]
+
+
+async def test_a_parked_turn_is_loaded_while_its_reply_is_being_stored_and_goes_on_when_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, real = anyio.Event(), Journal.settle
+
+    async def settle(journal: Journal, place: Place, ask_id: str, reply: str, told: Body) -> bool:
+        await stored.wait()
+        return await real(journal, place, ask_id, reply, told)
+
+    async with system(tmp_path, QUESTION, env={"MIMOCODE_PARK_AFTER_MS": "300"}) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers, task_group() as group:
+            await parked(running, session)
+            monkeypatch.setattr(Journal, "settle", settle)
+            group.start_soon(running.answer, "Blue")
+            try:
+                with anyio.fail_after(20):
+                    while is_parked(running, session):
+                        await anyio.lowlevel.checkpoint()
+                pending = (await running.client.get("/question")).json()
+                calls = len((await running.messages(session))[1:])
+            finally:
+                stored.set()
+
+    assert (len(pending), calls) == (1, 1)
+    assert text_of(answers[0]) == "You said Blue."
+
+
+async def test_a_parked_turn_whose_reply_cannot_be_stored_goes_on_waiting_for_one_that_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def settle(*_: object) -> bool:
+        raise Unavailable("The disk is full.")
+
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+        async with running.prompting(session) as answers:
+            asked = await parked(running, session)
+            with monkeypatch.context() as broken:
+                broken.setattr(Journal, "settle", settle)
+                refused = await running.client.post(f"/question/{asked['id']}/reply", json={"answers": [["Red"]]})
+            again = await parked(running, session)
+            await running.answer("Blue")
+        told = [event for event in running.told.events if event["type"] == "question.asked"]
+
+    assert (refused.status_code, again, len(told)) == (503, asked, 1)
+    assert text_of(answers[0]) == "You said Blue."
 
 
 async def test_a_permission_is_given_to_a_parked_turn_and_its_command_runs_once(tmp_path: Path) -> None:
