@@ -44,7 +44,8 @@ class KeptAlive:
     error, and the error goes on to the server, which logs it.
 
     With `ready` the answer waits without a task where the server can park it (`asgi.line.PARK`). It has a function
-    called when `tail` will not wait any more, at once if that is so already, and returns what takes that back.
+    called when `tail` will not wait any more, at once if that is so already, and returns what takes that back. `at_hand`
+    gives the JSON where `tail` would not wait, else None: such an answer leaves without a watch over its client.
 
     `headers` are added to the component's own, names in lower case. A Content-Length is refused, since it makes proxies
     hold everything back. `background` runs when the answer is over, also when the client left.
@@ -59,6 +60,7 @@ class KeptAlive:
         interval_s: float,
         ticker: Ticker,
         ready: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
+        at_hand: Callable[[], bytes | None] | None = None,
         headers: Iterable[Header] = (),
         on_error: Callable[[BaseException], bytes] = internal_error,
         stuck_after_s: float = 60.0,
@@ -75,6 +77,7 @@ class KeptAlive:
         self._interval_s = interval_s
         self._ticker = ticker
         self._ready = ready
+        self._at_hand = at_hand
         self._on_error = on_error
         self._stuck_after_s = stuck_after_s
         self._beats: _Beats | None = None
@@ -99,7 +102,21 @@ class KeptAlive:
     async def _rest(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._beats is not None:
             self._beats.stop()
-        await self._answer(scope, receive, send, begun=True)
+        async with _Ending(send, self._on_error) as ending:
+            ending.owed = True
+            json = self._at_hand() if self._at_hand is not None else None
+            ending.owed = False
+        if json is None:
+            await self._answer(scope, receive, send, begun=True)
+        else:
+            await self._leave(json, scope, send)
+
+    async def _leave(self, json: bytes, scope: Scope, send: Send) -> None:
+        with move_on_after(self._stuck_after_s) as patience, suppress(OSError):
+            await send({"type": "http.response.body", "body": json, "more_body": False})
+        if patience.cancelled_caught:
+            cut(scope)
+        await self._over()
 
     async def _begin(self, send: Send, ending: "_Ending") -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

@@ -102,6 +102,7 @@ class TurnAnswer(Response):
                 interval_s=self._interval_s,
                 ticker=ticker,
                 ready=self._ready,
+                at_hand=self._at_hand,
                 headers=[(name.encode(), value.encode("latin-1")) for name, value in told.items()],
             )
             kept.background = self._left
@@ -130,8 +131,20 @@ class TurnAnswer(Response):
             with suppress(NotFound):  # deleted meanwhile
                 session = await self._app.sessions.get(self._running.session_id)
                 await self._app.streams.heard(session.directory, self._listener)
-        elif current_time() - self._begun_s < _JUST_BEGUN_S:
+        elif self._has_just_begun:
             await self._app.streams.looked_at()
+        return self._told(answer)
+
+    def _at_hand(self) -> bytes | None:
+        """The answer, if it is there and may leave now."""
+        answer = self._running.given
+        return None if answer is None or self._listener is not None or self._has_just_begun else self._told(answer)
+
+    @property
+    def _has_just_begun(self) -> bool:
+        return current_time() - self._begun_s < _JUST_BEGUN_S
+
+    def _told(self, answer: bytes) -> bytes:
         self._owed = False
         return flattened(answer) if self._flat else answer
 

@@ -37,6 +37,11 @@ class Running:
         return self._answer
 
     @property
+    def given(self) -> bytes | None:
+        """The answer, if it is there."""
+        return self._answer
+
+    @property
     def over(self) -> bool:
         """Whether the answer is there."""
         return self._answer is not None

@@ -35,6 +35,9 @@ async def run_tools(pen: Writing, action: RunTools) -> None:
     """Runs every call that has not ended. A call found running is one whose process died: see `_is_lost`."""
     before = Before(pen, action.message_id)
     pen.calls = len(action.parts)
+    if len(action.parts) == 1:
+        await _Running(pen, action.parts[0], before, by_human=action.by_human).run()
+        return
     async with anyio.create_task_group() as group:
         for part in action.parts:
             group.start_soon(freed, _Running(pen, part, before, by_human=action.by_human).run)

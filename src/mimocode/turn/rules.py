@@ -82,9 +82,9 @@ def disabled(tools: Iterable[str], *rulesets: Iterable[Rule]) -> set[str]:
 
 
 def _refused(tool: str, rules: Sequence[Rule]) -> bool:
-    names = {tool, "edit"} if tool in EDITING else {tool}
+    edits = tool in EDITING
     for rule in reversed(rules):
-        if any(_speaks_of(rule.permission, name) for name in names):
+        if _speaks_of(rule.permission, tool) or (edits and _speaks_of(rule.permission, "edit")):
             return rule.action == "deny" and rule.pattern == EVERYTHING
     return False
 
