@@ -5,8 +5,10 @@ import time
 import anyio
 import anyio.lowlevel
 
+from support.clocks import Sleeping
 
-class WallClock:
+
+class WallClock(Sleeping):
     """Fulfils `turn.ports.Clock`: time goes on, from wherever it was set to; sleeping for a second or more takes none.
 
     `slept` are these sleeps, in seconds, in order.

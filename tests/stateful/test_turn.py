@@ -17,6 +17,7 @@ from mimocode.store.crash import CrashPoint, When
 from mimocode.store.rows import Op, Put
 from mimocode.wire.base import JsonObject
 from support.bounded import thorough
+from support.clocks import Sleeping
 from support.system import System, system
 
 EFFECT = 'call: bash {{"command": "echo {} >> ran.txt; echo started", "description": "Leaves a trace"}}'
@@ -32,7 +33,7 @@ TURNS = {
 }
 
 
-class Hasty:
+class Hasty(Sleeping):
     """Nobody waits: what is streamed is stored with every word."""
 
     def now_ms(self) -> int:

@@ -44,8 +44,9 @@ class KeptAlive:
     error, and the error goes on to the server, which logs it.
 
     With `ready` the answer waits without a task where the server can park it (`asgi.line.PARK`). It has a function
-    called when `tail` will not wait any more, at once if that is so already, and returns what takes that back. `at_hand`
-    gives the JSON where `tail` would not wait, else None: such an answer leaves without a watch over its client.
+    called when `tail` will not wait any more, at once if that is so already, and returns what takes that back.
+    `at_hand` gives the JSON where `tail` would not wait, else None: such an answer leaves without a watch over its
+    client.
 
     `headers` are added to the component's own, names in lower case. A Content-Length is refused, since it makes proxies
     hold everything back. `background` runs when the answer is over, also when the client left.

@@ -146,6 +146,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Has `call` called when that time has passed. Returns what takes that back."""
+        ...
+
 
 # ── tools ────────────────────────────────────────────────────────────────────────────────────────────────
 

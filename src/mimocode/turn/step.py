@@ -105,9 +105,8 @@ def _words(asked: Entry, text: str) -> WithParts:
 
 async def _attempt(pen: Writing, info: AssistantMessage, call: ModelCall, calling: Calling) -> ProviderError | None:
     """Streams once, and returns what failed, if anything did. If nothing, the message has its `finish`."""
-    partial = Partial(pen, info.id)
     async with anyio.create_task_group() as beside:
-        beside.start_soon(partial.keep)
+        partial = Partial(pen, info.id, beside)
         try:
             await _stream(pen, info, call, calling, partial)
         except ProviderError as error:

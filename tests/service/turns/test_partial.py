@@ -10,6 +10,7 @@ import pytest
 from mimocode import ids
 from mimocode.turn.partial import KEEP_EVERY_MS, WAIT_S
 from mimocode.wire.base import JsonObject
+from support.clocks import Sleeping
 from support.local_model import local_model
 from support.model_server import ModelServer
 from support.system import System, prompt_of, system
@@ -18,7 +19,7 @@ COMMAND = "echo started; while [ ! -e release ]; do sleep 0.02; done"
 BASH = f'call: bash {{"command": "{COMMAND}"}}\n---\ntext: Done.'
 
 
-class Held:
+class Held(Sleeping):
     """A clock on which nobody wakes before a `release`, which is for one sleep, begun or not."""
 
     def __init__(self) -> None:

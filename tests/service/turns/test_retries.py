@@ -13,10 +13,11 @@ from mimocode import ids
 from mimocode.asgi.group import task_group
 from mimocode.turn.partial import WAIT_S
 from mimocode.wire.base import JsonObject
+from support.clocks import Sleeping
 from support.system import System, system
 
 
-class Clock:
+class Clock(Sleeping):
     """Time passes only when somebody sleeps; who sleeps until `held` is let go waits for that.
 
     `slept` is the waits for providers: that between words and storing them is not of interest.

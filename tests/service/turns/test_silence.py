@@ -9,6 +9,7 @@ from dirty_equals import IsInt, IsPartialDict, IsStr
 
 from mimocode import ids
 from mimocode.turn.retry import MOST_RETRIES
+from support.clocks import Sleeping
 from support.local_model import local_model
 from support.model_server import ModelServer
 from support.system import System, system
@@ -16,7 +17,7 @@ from support.system import System, system
 NEVER = "3600000"
 
 
-class Patient:
+class Patient(Sleeping):
     """The time is the real one, but nobody waits for it."""
 
     def now_ms(self) -> int:
