@@ -34,15 +34,15 @@ KEYS: Mapping[Table, Sequence[str]] = {
 
 ONCE: Mapping[Table, frozenset[str]] = {
     "project": frozenset({"created"}),
-    "session": frozenset(),
+    "session": frozenset({"project_id", "directory", "path", "parent_id"}),
     "turn": frozenset(),
-    "message": frozenset({"turn", "born"}),
+    "message": frozenset({"turn", "born", "created", "role"}),
     "part": frozenset(),
     "ask": frozenset({"created", "asked"}),
     "approval": frozenset({"created"}),
     "todo": frozenset(),
 }
-"""Columns that keep their first value when the row is put again."""
+"""Columns that keep their first value when the row is put again. An index over these alone is not written again."""
 
 
 @dataclass(frozen=True, slots=True)
