@@ -112,6 +112,8 @@ class Asks:
         """By session, one for each ask that it waits for."""
         self._lately: dict[str, str] = {}
         """The last replies that were stored, by ask: who goes on with one need not read its row."""
+        self._replying: dict[str, anyio.Event] = {}
+        """By ask, of replies that are just being stored: set when that is over, however."""
         self.on_long_wait: Callable[[str], None] = lambda session_id: None
 
     @property
@@ -163,6 +165,8 @@ class Asks:
         return PermissionReply.model_validate_json(reply)
 
     async def _ask(self, place: Place, asked: event.QuestionAsked | event.PermissionAsked) -> str:
+        if (stored := self._replying.get(asked.id)) is not None:
+            await stored.wait()
         if (reply := self._lately.get(asked.id)) is not None:
             return reply
         waiter = Waiter(asked.id)
@@ -244,9 +248,16 @@ class Asks:
     async def _settle(
         self, kind: Kind, ask_id: str, place: Place, reply: str, told: event.Body, meanwhile: Meanwhile | None = None
     ) -> None:
+        stored = self._replying[ask_id] = anyio.Event()
         if meanwhile is None:
             self._expect(ask_id)
-        if not await self._close(ask_id, place, reply, told, meanwhile):
+        try:
+            first = await self._close(ask_id, place, reply, told, meanwhile)
+        finally:
+            stored.set()
+            if self._replying.get(ask_id) is stored:
+                del self._replying[ask_id]
+        if not first:
             row = await self._queries.ask(ask_id)
             raise _unknown(kind, ask_id) if row is None or row.settled is None else _settled(row)
 

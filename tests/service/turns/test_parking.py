@@ -141,6 +141,42 @@ async def test_a_parked_turn_whose_reply_cannot_be_stored_goes_on_waiting_for_on
     assert text_of(answers[0]) == "You said Blue."
 
 
+@pytest.mark.parametrize("first", ["Blue", None], ids=["the first is stored", "the first cannot be stored"])
+async def test_of_two_replies_to_a_parked_turn_at_the_same_time_the_first_that_is_stored_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str | None
+) -> None:
+    begun, go_on, real, count = anyio.Semaphore(0), anyio.Event(), Journal.settle, 0
+
+    async def settle(journal: Journal, place: Place, ask_id: str, reply: str, told: Body) -> bool:
+        nonlocal count
+        count += 1
+        mine = count
+        begun.release()
+        await go_on.wait()
+        if mine == 1 and first is None:
+            raise Unavailable("The disk is full.")
+        return await real(journal, place, ask_id, reply, told)
+
+    statuses: list[int] = []
+    async with system(tmp_path, QUESTION, env=AT_ONCE) as running:
+        session = await running.session()
+
+        async def reply(word: str) -> None:
+            answered = await running.client.post(f"/question/{asked['id']}/reply", json={"answers": [[word]]})
+            statuses.append(answered.status_code)
+
+        async with running.prompting(session) as answers, task_group() as group:
+            asked = await parked(running, session)
+            monkeypatch.setattr(Journal, "settle", settle)
+            for word in ("Blue", "Red"):
+                group.start_soon(reply, word)
+                await begun.acquire()
+            go_on.set()
+
+    assert sorted(statuses) == ([200, 404] if first else [200, 503])
+    assert text_of(answers[0]) == f"You said {first or 'Red'}."
+
+
 async def test_a_permission_is_given_to_a_parked_turn_and_its_command_runs_once(tmp_path: Path) -> None:
     script = 'call: bash {"command": "echo ran >> ran.txt"}\n---\ntext: Done.'
     async with system(tmp_path, script, config={"permission": {"bash": "ask"}}, env=AT_ONCE) as running:
