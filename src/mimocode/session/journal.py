@@ -1,10 +1,11 @@
 """Write, then tell. The one place that stores and publishes; an event's body is the change it tells of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 from mimocode import ids
 from mimocode.bus.local import Bus
+from mimocode.errors import MimoError
 from mimocode.store.rows import EndTurn, Op, Put, Remove, Removed, Settle, Table, Written
 from mimocode.store.sqlite import SqliteFile
 from mimocode.turn.ports import Kept, Place
@@ -29,6 +30,8 @@ class Journal:
         self._file = file
         self._bus = bus
         self._sessions: LastUsed[str, Session] = LastUsed(_REMEMBERED)
+        self._begun: dict[str, list[tuple[Place, event.Body]]] = {}
+        """By session, what is to be told behind the last write that nobody waits for."""
 
     def session(self, session_id: str) -> Session | None:
         """The session as it was stored last, if that was not long ago; None says nothing."""
@@ -65,8 +68,38 @@ class Journal:
         self, place: Place, changes: Sequence[event.Body | Kept], *, durable: bool,
         before: Sequence[Op] = (), after: Sequence[Op] = (),
     ) -> Sequence[int]:  # fmt: skip
+        ops, tell = self._planned(place, changes, before, after)
+        return await self._file.write(ops, durable=durable, then=tell)
+
+    def begin(
+        self, place: Place, session_id: str, *changes: event.Body | Kept, failed: Callable[[MimoError], None]
+    ) -> None:
+        """As `put`, without waiting: what is put or told of the session after this is told after these."""
+        ops, tell = self._planned(place, changes)
+        behind: list[tuple[Place, event.Body]] = []
+
+        def over() -> None:
+            if self._begun.get(session_id) is behind:
+                del self._begun[session_id]
+
+        def then(written: Written) -> None:
+            tell(written)
+            over()
+            for where, body in behind:
+                self._bus.publish(where, body)
+
+        def refused(error: MimoError) -> None:
+            over()
+            failed(error)
+
+        self._file.begin(ops, then=then, failed=refused)
+        self._begun[session_id] = behind
+
+    def _planned(
+        self, place: Place, changes: Sequence[event.Body | Kept], before: Sequence[Op] = (), after: Sequence[Op] = ()
+    ) -> tuple[Sequence[Op], Callable[[Written], None]]:
+        """What is to be stored, and how it is told then."""
         ops_of_each = [ops_of(place, change.body if isinstance(change, Kept) else change) for change in changes]
-        ops = [*before, *chain.from_iterable(ops_of_each), *after]
 
         def tell(written: Written) -> None:
             seq = written.first + len(before) - 1
@@ -77,7 +110,7 @@ class Journal:
                     self._bus.publish(place, change, seq if its_ops else None)
             self._bus.reached(written.last)
 
-        return await self._file.write(ops, durable=durable, then=tell)
+        return [*before, *chain.from_iterable(ops_of_each), *after], tell
 
     def _remember(self, change: event.Body | Kept) -> None:
         match change:
@@ -94,7 +127,11 @@ class Journal:
 
     def tell(self, place: Place, *events: event.Body) -> None:
         for body in events:
-            self._bus.publish(place, body)
+            behind = self._begun.get(getattr(body, "sessionID", "")) if self._begun else None
+            if behind is None:
+                self._bus.publish(place, body)
+            else:
+                behind.append((place, body))
 
     async def settle(self, place: Place, ask_id: str, reply: str, told: event.Body) -> bool:
         """Answers an ask for good, if nobody was first, and tells it. Returns whether this was the first answer."""

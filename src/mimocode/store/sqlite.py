@@ -20,7 +20,7 @@ import anyio
 import anyio.to_thread
 
 from mimocode import ids
-from mimocode.errors import Unavailable
+from mimocode.errors import MimoError, Unavailable
 
 from . import numbers
 from .crash import CrashPoint, When
@@ -164,28 +164,44 @@ class SqliteFile:
         it is handed are the `seq` of the rows.
         Raises `Unavailable` when the file cannot be written or is closed, `Invalid` for a value that it cannot hold.
         """
-        if not self._open:
-            raise Unavailable(f"The database {self.path} is closed. Send the request again when the server is back.")
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Sequence[int]] = loop.create_future()
+        outcome: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
 
-        def settle(result: _Result) -> None:
-            if isinstance(result, Exception):
-                if isinstance(result, sqlite3.OperationalError):
-                    self._refusal.set()
-                if not outcome.done():
-                    outcome.set_exception(refused(self.path, "written", result))
-                return
+        def done(written: Written) -> None:
             try:
                 if then is not None:
-                    then(result)
+                    then(written)
             finally:
                 # It is stored, whatever became of the telling: nobody may wait for ever.
                 if not outcome.done():
-                    outcome.set_result(result.counts)
+                    outcome.set_result(written.counts)
+
+        def failed(error: MimoError) -> None:
+            if not outcome.done():
+                outcome.set_exception(error)
+
+        self.begin(ops, durable=durable, then=done, failed=failed)
+        return await outcome
+
+    def begin(
+        self, ops: Sequence[Op], *, durable: bool = False, then: Callable[[Written], None],
+        failed: Callable[[MimoError], None],
+    ) -> None:  # fmt: skip
+        """As `write`, for who does not wait: in the order of these calls and of those. What that raises is `failed`'s,
+        except that the file is closed.
+        """
+        if not self._open:
+            raise Unavailable(f"The database {self.path} is closed. Send the request again when the server is back.")
+        loop = asyncio.get_running_loop()
+
+        def settle(result: _Result) -> None:
+            if not isinstance(result, Exception):
+                then(result)
+                return
+            if isinstance(result, sqlite3.OperationalError):
+                self._refusal.set()
+            failed(refused(self.path, "written", result))
 
         self._queue.put(_Write(ops, durable, lambda result: _hand_over(loop, settle, result)))
-        return await outcome
 
     async def write_refused(self) -> None:
         """Waits until the disk refuses a write, if it has not since this was waited for last."""
@@ -193,17 +209,23 @@ class SqliteFile:
         self._refusal.clear()
 
     def _run(self) -> None:
-        while (first := self._next()) is not None:
-            batch, last = [first], False
-            while not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    last = True
-                    break
-                batch.append(following)
-            self._commit(batch)
-            if last:
-                return
+        while self._write_next():
+            pass  # what was written is let go before the next is waited for
+
+    def _write_next(self) -> bool:
+        """Commits what is to be written next, and all that waits behind it. False at the end."""
+        first = self._next()
+        if first is None:
+            return False
+        batch, last = [first], False
+        while not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                last = True
+                break
+            batch.append(following)
+        self._commit(batch)
+        return not last
 
     def _next(self) -> _Write | None:
         """What is to be written next; None is the end. While there is nothing, space is given back."""

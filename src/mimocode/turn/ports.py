@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from mimocode.errors import MimoError
 from mimocode.wire.ask import QuestionInfo
 from mimocode.wire.base import JsonObject
 from mimocode.wire.event import Body
@@ -300,6 +301,10 @@ class Journal(Protocol):
         """Stores the changes in one transaction, then tells them, in order. Completes even if the caller is
         cancelled. With `durable` it returns only when they would survive a power cut.
         """
+        ...
+
+    def begin(self, place: Place, session_id: str, *changes: Body | Kept, failed: Callable[[MimoError], None]) -> None:
+        """As `put`, without waiting: what is put or told of the session after this is told after these."""
         ...
 
     async def keep(self, place: Place, *changes: Body, durable: bool = False) -> None:

@@ -126,7 +126,7 @@ async def _stream(pen: Writing, info: AssistantMessage, call: ModelCall, calling
             calling.heard_ms = clock.now_ms()
             began = [] if started else [fold.begin()]
             started = True
-            await streamed.take([*began, *fold.feed(event)], event)
+            streamed.take([*began, *fold.feed(event)], event)
             if isinstance(event, StreamEnd):
                 done = info.but(finish=event.reason, tokens=tokens_of(event.usage), cost=event.cost)
                 await streamed.end(pen.message(done), called=fold.called)

@@ -1,4 +1,6 @@
-"""What a stream changes, on its way to the journal: what comes together is one write, and deltas are told at once."""
+"""What a stream changes, on its way to the journal: what comes together is one write, and deltas are told at once, or
+behind the write that they need. Nobody waits for the disk before the end of the stream.
+"""
 
 from collections.abc import Sequence
 
@@ -20,17 +22,17 @@ class Streamed:
         self._partial = partial
         self._waiting: list[Body | Kept] = []
 
-    async def take(self, changes: Sequence[Body], event: ModelEvent) -> None:
+    def take(self, changes: Sequence[Body], event: ModelEvent) -> None:
         """Tells the deltas, and puts the others before them; `event` is what made the changes."""
         for change in changes:
             if isinstance(change, PartDelta):
-                await self._flush()
+                self._begin()
                 self._pen.tell(change)
                 self._partial.grew(change.partID)
             else:
                 self._waiting.append(Kept(change) if _is_whole_call(change) else change)
         if changes and not isinstance(event, BlockEnd | ToolCalled | StreamEnd):
-            await self._flush()
+            self._begin()
 
     async def end(self, done: MessageUpdated, *, called: bool) -> None:
         """The stream is complete: `done` is its message, which is told when the step is closed.
@@ -39,21 +41,23 @@ class Streamed:
         step without any is closed at once, which stores all of that.
         """
         if called:
-            self._waiting.append(Kept(done))
-            await self._flush()
+            await self._pen.put(*self._flushed(), Kept(done))
         else:
-            waiting, self._waiting = self._waiting, []
-            self._pen.carry(*waiting)
+            self._pen.carry(*self._flushed())
             self._pen.history.apply(done)
 
-    async def _flush(self) -> None:
+    def _begin(self) -> None:
+        if flushed := self._flushed():
+            self._pen.begin(*flushed)
+
+    def _flushed(self) -> Sequence[Body | Kept]:
+        """What waited: it is on its way as a whole, and nothing of it is left to keep."""
         waiting, self._waiting = self._waiting, []
         for change in waiting:
             body = change.body if isinstance(change, Kept) else change
             if isinstance(body, PartUpdated):
                 self._partial.stored(body.part.id)
-        if waiting:
-            await self._pen.put(*waiting)
+        return waiting
 
 
 def _is_whole_call(change: Body) -> bool:

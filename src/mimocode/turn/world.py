@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mimocode import ids
+from mimocode.errors import MimoError
 from mimocode.wire.event import Body, MessageUpdated, PartUpdated
 from mimocode.wire.message import AssistantMessage, Lifetime, Message, WorkPath
 from mimocode.wire.part import Part, Tokens
@@ -98,14 +99,29 @@ class Writing:
         self.put_last: PutLast | None = None
         """Puts changes after which the turn has no step: whoever owns the turn may put its end with them."""
         self._carried: list[Body | Kept] = []
+        self._failed: MimoError | None = None
+        """What became of something that was begun."""
 
     async def put(self, *changes: Body | Kept, durable: bool = False, last: bool = False) -> None:
         self._apply(changes)
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
         carried, self._carried = self._carried, []
         if last and self.put_last is not None:
             await self.put_last(*carried, *changes)
         else:
             await self.world.journal.put(self.turn.place, *carried, *changes, durable=durable)
+
+    def begin(self, *changes: Body | Kept) -> None:
+        """Puts them without waiting for the disk: what comes after is behind them. What goes wrong is raised by the
+        next `put`.
+        """
+        self._apply(changes)
+        self.world.journal.begin(self.turn.place, self.turn.session_id, *changes, failed=self._note_failure)
+
+    def _note_failure(self, error: MimoError) -> None:
+        self._failed = error
 
     async def keep(self, *changes: Body, durable: bool = False) -> None:
         await self.put(*map(Kept, changes), durable=durable)

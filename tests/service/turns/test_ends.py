@@ -1,6 +1,6 @@
 """Turns that are aborted, stopped or fed at an awkward moment: what is acknowledged holds; nothing is done twice."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,8 @@ import pytest
 from dirty_equals import IsPartialDict, IsStr
 
 from mimocode.asgi.group import task_group
-from mimocode.errors import Unavailable
+from mimocode.errors import MimoError, Unavailable
+from mimocode.session.journal import Journal
 from mimocode.store.rows import EndTurn, Op, Put
 from mimocode.store.sqlite import SqliteFile
 from mimocode.wire.base import JsonObject
@@ -254,17 +255,17 @@ async def test_the_end_of_a_steps_calls_its_own_and_the_beginning_of_the_next_ar
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[list[str]] = []
-    write = SqliteFile.write
+    begin = SqliteFile.begin
 
-    async def noted(self: SqliteFile, ops: Sequence[Op], **more: Any) -> Sequence[int]:
+    def noted(self: SqliteFile, ops: Sequence[Op], **more: Any) -> None:
         written.append([op.table if isinstance(op, Put) else type(op).__name__ for op in ops])
-        return await write(self, ops, **more)
+        begin(self, ops, **more)
 
     async with system(tmp_path, QUESTION) as running:
         session = await running.session()
         async with running.prompting(session) as answers:
             await running.asked()
-            monkeypatch.setattr(SqliteFile, "write", noted)
+            monkeypatch.setattr(SqliteFile, "begin", noted)
             await running.answer("Red")
 
     assert said_by(answers[0]) == "You said Red."
@@ -284,3 +285,20 @@ async def test_who_waits_for_a_turn_of_a_server_that_stops_is_told_to_come_back(
 
     assert refused.status_code == 503
     assert refused.json() == IsPartialDict(name="UnavailableError")
+
+
+async def test_a_disk_that_refuses_the_beginning_of_a_text_ends_the_turn_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(_: Journal, *__: object, failed: Callable[[MimoError], None]) -> None:
+        failed(Unavailable("The disk is full."))
+
+    async with system(tmp_path, "text: Hello.\n---\ntext: Hello there.") as running:
+        session = await running.session(title="named")
+        with monkeypatch.context() as broken:
+            broken.setattr(Journal, "begin", begin)
+            refused = await running.prompt(session, "one")
+        again = await running.prompt(session, "two")
+
+    assert "The disk is full." in refused["info"]["error"]["data"]["message"]
+    assert said_by(again) == "Hello there."
