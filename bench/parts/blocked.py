@@ -75,4 +75,4 @@ def _watch(seen: Seen, subject: Subject, server: Server, load: Child, step: int,
         seen.point("jitter", step, outside.percentile(told, 0.99))
 
 
-PART = Part("blocked", measure, runs=1)
+PART = Part("blocked", measure)
