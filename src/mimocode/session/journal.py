@@ -83,10 +83,12 @@ class Journal:
                 del self._begun[session_id]
 
         def then(written: Written) -> None:
-            tell(written)
-            over()
-            for where, body in behind:
-                self._bus.publish(where, body)
+            try:
+                tell(written)
+            finally:
+                over()
+                for where, body in behind:
+                    self._bus.publish(where, body)
 
         def refused(error: MimoError) -> None:
             over()

@@ -107,12 +107,15 @@ async def _attempt(pen: Writing, info: AssistantMessage, call: ModelCall, callin
     """Streams once, and returns what failed, if anything did. If nothing, the message has its `finish`."""
     async with anyio.create_task_group() as beside:
         partial = Partial(pen, info.id, beside)
+        pen.on_failure = beside.cancel_scope.cancel
         try:
             await _stream(pen, info, call, calling, partial)
         except ProviderError as error:
             return error
         finally:
             partial.end()
+            pen.on_failure = None  # or the pen would hold itself
+    pen.check()
     return None
 
 

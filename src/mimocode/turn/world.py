@@ -99,14 +99,13 @@ class Writing:
         self.put_last: PutLast | None = None
         """Puts changes after which the turn has no step: whoever owns the turn may put its end with them."""
         self._carried: list[Body | Kept] = []
+        self.on_failure: Callable[[], None] | None = None
+        """Called when something that was begun has failed, for who would go on without another `put`."""
         self._failed: MimoError | None = None
-        """What became of something that was begun."""
 
     async def put(self, *changes: Body | Kept, durable: bool = False, last: bool = False) -> None:
         self._apply(changes)
-        failed, self._failed = self._failed, None
-        if failed is not None:
-            raise failed
+        self.check()
         carried, self._carried = self._carried, []
         if last and self.put_last is not None:
             await self.put_last(*carried, *changes)
@@ -115,13 +114,21 @@ class Writing:
 
     def begin(self, *changes: Body | Kept) -> None:
         """Puts them without waiting for the disk: what comes after is behind them. What goes wrong is raised by the
-        next `put`.
+        next `put` or `check`.
         """
         self._apply(changes)
         self.world.journal.begin(self.turn.place, self.turn.session_id, *changes, failed=self._note_failure)
 
+    def check(self) -> None:
+        """Raises what went wrong with something that was begun, once."""
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+
     def _note_failure(self, error: MimoError) -> None:
         self._failed = error
+        if self.on_failure is not None:
+            self.on_failure()
 
     async def keep(self, *changes: Body, durable: bool = False) -> None:
         await self.put(*map(Kept, changes), durable=durable)

@@ -1,5 +1,6 @@
 """Turns that are aborted, stopped or fed at an awkward moment: what is acknowledged holds; nothing is done twice."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,10 +15,13 @@ from dirty_equals import IsPartialDict, IsStr
 from mimocode.asgi.group import task_group
 from mimocode.errors import MimoError, Unavailable
 from mimocode.session.journal import Journal
+from mimocode.session.turns import SystemClock
 from mimocode.store.rows import EndTurn, Op, Put
 from mimocode.store.sqlite import SqliteFile
 from mimocode.wire.base import JsonObject
 from support.killed import killed
+from support.local_model import local_model
+from support.model_server import ModelServer
 from support.system import QUESTION, System, prompt_of, system
 
 TURN = "msg_go"
@@ -302,3 +306,25 @@ async def test_a_disk_that_refuses_the_beginning_of_a_text_ends_the_turn_and_say
 
     assert "The disk is full." in refused["info"]["error"]["data"]["message"]
     assert said_by(again) == "Hello there."
+
+
+async def test_a_disk_that_refuses_ends_the_turn_also_while_its_model_says_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(_: Journal, *__: object, failed: Callable[[MimoError], None]) -> None:
+        asyncio.get_running_loop().call_soon(failed, Unavailable("The disk is full."))
+
+    class Never(SystemClock):
+        """What was said is not stored while the model is silent, so that nobody else asks the disk."""
+
+        def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+            return lambda: None
+
+    with ModelServer("think: well\nhang") as server:
+        async with system(tmp_path, config=local_model(server), clock=Never()) as running:
+            session = await running.session(title="named")
+            monkeypatch.setattr(Journal, "begin", begin)
+            with anyio.fail_after(20):
+                refused = await running.prompt(session, "one")
+
+    assert "The disk is full." in refused["info"]["error"]["data"]["message"]
