@@ -58,7 +58,8 @@ ROWS: dict[str, list[Row]] = {
         Row("turns.rss_mb", "memory after all turns", "MB"),
     ],
     "blocked": [
-        Row("blocked.reply_p50_ms", "reply → last byte of the blocked POST, p50", "ms", 10),
+        Row("blocked.reply_p50_1000_ms", "reply → last byte of the blocked POST, p50, beside 1,000 more", "ms", 10),
+        Row("blocked.reply_p50_ms", "… beside 10,000 more (opencode: 100)", "ms", 10),
         Row("blocked.kb_100", "memory of a blocked turn, 100 of them", "kB"),
         Row("blocked.kb_1000", "memory of a blocked turn, 1,000 of them", "kB", 24),
         Row("blocked.kb_5000", "memory of a blocked turn, 5,000 of them", "kB", 24),

@@ -18,6 +18,8 @@ WATCHED_S = 22.0
 """Two beats of each, at least."""
 FIRST = 20
 REPLIED = 30
+SOME = 1_000
+"""Beside so many replies are measured too, and beside the most."""
 
 
 def measure(subject: Subject, setting: Setting) -> Seen:
@@ -48,9 +50,17 @@ def measure(subject: Subject, setting: Setting) -> Seen:
                 seen.add(f"blocked.kb_{step}", each_kb)
                 seen.point("memory", step, each_kb)
             _watch(seen, subject, server, load, step, watched_s)
-        replied: list[float] = load.ask("reply", count=min(REPLIED, held))["reply_ms"]
-        seen.add("blocked.reply_p50_ms", statistics.median(replied))
+            if step == SOME:
+                seen.add(f"blocked.reply_p50_{step}_ms", _replied(load, REPLIED))
+                held -= REPLIED
+        seen.add("blocked.reply_p50_ms", _replied(load, min(REPLIED, held)))
     return seen
+
+
+def _replied(load: Child, count: int) -> float:
+    """The median, in ms, of so many of them one after the other."""
+    took: list[float] = load.ask("reply", count=count)["reply_ms"]
+    return statistics.median(took)
 
 
 def _beats(subject: Subject) -> bool:
