@@ -21,8 +21,8 @@ GET = b"GET %b HTTP/1.1\r\nhost: here\r\n\r\n"
 
 
 class Waiting:
-    """`/wait` is answered when `end` is called, with the key in it; `/late` waits when its client has left already; any
-    other path is answered at once.
+    """`/wait` is answered when `end` is called, with the key in it, and so is `/hand`, by what is at hand then; `/late`
+    waits when its client has left already; any other path is answered at once.
     """
 
     def __init__(self, ticker: Ticker) -> None:
@@ -31,6 +31,8 @@ class Waiting:
         self._call: Callable[[], None] | None = None
         self.left = anyio.Event()
         self.parked = anyio.Event()
+        self.tails = 0
+        self.broken = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,17 +46,28 @@ class Waiting:
             assert park is not None
             park(self._rest)
             return
-        if scope["path"] != "/wait":
+        if scope["path"] not in ("/wait", "/hand"):
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
             await send({"type": "http.response.body", "body": b"once"})
             return
-        answer = KeptAlive(self._tail, interval_s=0.02, ticker=self._ticker, ready=self._ready)
+        tail, at_hand = (self._tail, None) if scope["path"] == "/wait" else (self._never, self._at_hand)
+        answer = KeptAlive(tail, interval_s=0.02, ticker=self._ticker, ready=self._ready, at_hand=at_hand)
         answer.background = self._leave
         await answer(scope, receive, send)
 
     async def _tail(self) -> bytes:
         await self._over.wait()
         return b'{"key": "%b"}' % KEY.encode()
+
+    async def _never(self) -> bytes:
+        self.tails += 1
+        await anyio.sleep_forever()
+        return b""
+
+    def _at_hand(self) -> bytes | None:
+        if self.broken:
+            raise ValueError("there is none")
+        return b'{"key": "%b"}' % KEY.encode() if self._over.is_set() else None
 
     def _ready(self, call: Callable[[], None]) -> Callable[[], None]:
         self._call = call
@@ -134,6 +147,44 @@ async def test_a_key_does_not_leave_with_an_answer_that_waited() -> None:
 
     assert KEY.encode() not in told
     assert told.count(b'{"key": ') == 1
+
+
+async def test_an_answer_that_is_at_hand_leaves_whole_and_nobody_waits_for_it() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/hand")
+        await until(stream, b"1\r\n \r\n")
+        app.end()
+        told = await until(stream, b"0\r\n\r\n")
+        await app.left.wait()
+        await stream.send(GET % b"/once")
+        following = await until(stream, b"once")
+
+    assert KEY.encode() not in told
+    assert told.count(b'{"key": ') == 1
+    assert following.startswith(b"HTTP/1.1 200")
+    assert app.tails == 0
+
+
+async def test_where_what_is_at_hand_cannot_be_told_the_body_is_ended_and_says_so() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/hand")
+        await until(stream, b"1\r\n \r\n")
+        app.broken = True
+        app.end()
+        told = await until(stream, b"0\r\n\r\n")
+
+    assert b"Internal error" in told
+
+
+async def test_a_client_that_leaves_an_answer_which_is_not_at_hand_is_noticed() -> None:
+    async with waiting() as (app, stream):
+        await stream.send(GET % b"/hand")
+        await app.parked.wait()
+        await until(stream, b"1\r\n \r\n")
+        await stream.aclose()
+        await app.left.wait()
+
+    assert app.tails <= 1
 
 
 async def test_a_request_behind_one_that_waits_is_answered_after_it_and_the_connection_goes_on() -> None:

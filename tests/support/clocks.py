@@ -1,17 +1,15 @@
 """What clocks for tests have in common."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 
-class Sleeping:
+class Sleeping(ABC):
     """Of `turn.ports.Clock` what follows from `sleep`: whoever is called later is called when a sleep is over."""
 
-    def now_ms(self) -> int:
-        raise NotImplementedError
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def sleep(self, seconds: float) -> None: ...
 
     def later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
         async def wait() -> None:

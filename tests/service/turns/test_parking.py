@@ -13,6 +13,7 @@ from mimocode.errors import Unavailable
 from mimocode.session.journal import Journal
 from mimocode.session.lanes import Lanes
 from mimocode.session.turns import Turns
+from mimocode.store.queries import Queries
 from mimocode.turn.history import History
 from mimocode.turn.ports import Place
 from mimocode.turn.world import Writing
@@ -96,6 +97,10 @@ async def test_a_parked_turn_is_loaded_while_its_reply_is_being_stored_and_goes_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored, real = anyio.Event(), Journal.settle
+    looked_for: list[str] = []
+
+    async def ask(_: Queries, ask_id: str) -> None:
+        looked_for.append(ask_id)
 
     async def settle(journal: Journal, place: Place, ask_id: str, reply: str, told: Body) -> bool:
         await stored.wait()
@@ -106,6 +111,7 @@ async def test_a_parked_turn_is_loaded_while_its_reply_is_being_stored_and_goes_
         async with running.prompting(session) as answers, task_group() as group:
             await parked(running, session)
             monkeypatch.setattr(Journal, "settle", settle)
+            monkeypatch.setattr(Queries, "ask", ask)
             group.start_soon(running.answer, "Blue")
             try:
                 with anyio.fail_after(20):
@@ -117,6 +123,7 @@ async def test_a_parked_turn_is_loaded_while_its_reply_is_being_stored_and_goes_
                 stored.set()
 
     assert (len(pending), calls) == (1, 1)
+    assert looked_for == []
     assert text_of(answers[0]) == "You said Blue."
 
 
